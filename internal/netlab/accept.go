@@ -1,0 +1,161 @@
+package netlab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+// Accept starts a healthy server: it accepts every connection and reads from it
+// until the peer closes it, then closes its own end. Port 0 takes any free
+// port, [Host.Addr] tells which. It is an error if the port is taken or the
+// address is not one of loopback.
+func Accept(at netip.AddrPort) (*Host, error) {
+	ln, err := listen(at)
+	if err != nil {
+		return nil, hostError("accept", at, err)
+	}
+	server := newServer(ln)
+	server.start()
+	h := newHost(addrPort(ln.Addr()), server)
+	h.server = server
+	return h, nil
+}
+
+// listen is plain TCP: Go's default would be a Multipath TCP socket where the
+// kernel has it, and what a test sees would depend on that.
+func listen(at netip.AddrPort) (*net.TCPListener, error) {
+	at, err := checkLoopback(at)
+	if err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(context.Background(), "tcp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	return ln.(*net.TCPListener), nil
+}
+
+// server is who accepts behind a listener: one goroutine for the listener while
+// started, and one for every open connection.
+type server struct {
+	ln *net.TCPListener
+
+	// own reports whether the connection from peer is one that the host itself
+	// made: those are closed and never counted. Nil means there are none.
+	own func(peer netip.AddrPort) bool
+
+	acceptor sync.WaitGroup
+	readers  sync.WaitGroup
+
+	mu       sync.Mutex
+	accepted int
+	conns    map[*net.TCPConn]struct{} // the open ones
+}
+
+func newServer(ln *net.TCPListener) *server {
+	return &server{ln: ln, conns: make(map[*net.TCPConn]struct{})}
+}
+
+// start begins to accept. It follows newServer or stop.
+func (s *server) start() {
+	s.acceptor.Go(s.accept)
+}
+
+// stop ends accepting, returns when it has ended, and leaves the connections
+// and the listener alone.
+func (s *server) stop() error {
+	if err := s.ln.SetDeadline(time.Unix(1, 0)); err != nil {
+		return err
+	}
+	s.acceptor.Wait()
+	return s.ln.SetDeadline(time.Time{})
+}
+
+func (s *server) total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+func (s *server) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Close resets the open connections, because a FIN from this side would keep
+// the port in TIME_WAIT for a minute.
+func (s *server) Close() error {
+	err := s.ln.Close()
+	s.acceptor.Wait()
+	s.resetAll()
+	s.readers.Wait()
+	return err
+}
+
+func (s *server) resetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		reset(c)
+	}
+}
+
+// accept runs until the listener is closed or stopped. It outlives a lack of
+// descriptors: nothing tells when there are some again, so it looks anew.
+func (s *server) accept() {
+	const pause = 5 * time.Millisecond
+	for {
+		c, err := s.ln.AcceptTCP()
+		switch {
+		case err == nil:
+			s.take(c)
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		default:
+			time.Sleep(pause)
+		}
+	}
+}
+
+// take counts a connection and reads it in a goroutine of its own.
+func (s *server) take(c *net.TCPConn) {
+	if s.own != nil && s.own(addrPort(c.RemoteAddr())) {
+		reset(c)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepted++
+	s.conns[c] = struct{}{}
+	s.readers.Go(func() { s.read(c) })
+}
+
+func (s *server) read(c *net.TCPConn) {
+	// How the peer closes, by FIN or by RST, is the same to this server.
+	_, _ = io.Copy(io.Discard, c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	_ = c.Close()
+}
+
+// reset closes c with a RST. An error means that the peer was faster.
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// addrPort turns the address of one of our sockets into its netip form.
+func addrPort(a net.Addr) netip.AddrPort {
+	ap := a.(interface{ AddrPort() netip.AddrPort }).AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
