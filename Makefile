@@ -56,10 +56,14 @@ generate: ## Write the generated Go code and the embedded descriptors anew
 .PHONY: proto-check
 proto-check: ## Lint the contract, hold it against the last release, see that generated code fits
 	$(TOOL) buf lint
+	$(TOOL) buf format proto --diff --exit-code
 	$(TOOL) buf breaking --against '$(AGAINST)'
-	@$(MAKE) --no-print-directory generate
-	@git diff --exit-code --stat -- proto server/descriptors.binpb || \
-		{ echo 'generated code does not fit the contract: commit what `make generate` wrote'; exit 1; }
+	@rm -rf bin/generated
+	$(TOOL) buf generate -o bin/generated
+	$(TOOL) buf build proto --as-file-descriptor-set --exclude-imports -o bin/generated/descriptors.binpb
+	@diff -r --exclude='*.proto' proto bin/generated/proto && \
+		cmp server/descriptors.binpb bin/generated/descriptors.binpb || \
+		{ echo 'generated code does not fit the contract: run make generate'; exit 1; }
 
 .PHONY: lint
 lint: ## Lint the Go code
