@@ -100,7 +100,7 @@ const (
 	RankReason_RANK_REASON_FAMILY RankReason = 6
 	// RFC 6724 rule 9: it shares a longer prefix with its source address.
 	RankReason_RANK_REASON_LONGEST_PREFIX RankReason = 7
-	// RFC 6724 rule 10: it came first in the answer or in the request.
+	// RFC 6724 rule 10: the resolver or the request gave it first.
 	RankReason_RANK_REASON_INPUT_ORDER RankReason = 8
 	// RFC 8305 section 4: the families take turns.
 	RankReason_RANK_REASON_INTERLEAVE RankReason = 9
@@ -683,7 +683,8 @@ type Attempt struct {
 	Phases []*Phase `protobuf:"bytes,6,rep,name=phases,proto3" json:"phases,omitempty"`
 	// How it ended.
 	Outcome Outcome `protobuf:"varint,7,opt,name=outcome,proto3,enum=connrace.v1.Outcome" json:"outcome,omitempty"`
-	// Why it failed or timed out; unset otherwise.
+	// Why it failed or timed out; also set when it connected in the instant its
+	// time was up (CONNECTED_LATE). Unset otherwise.
 	Failure       *Failure `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1127,8 +1128,8 @@ type Masked struct {
 	// The addresses that failed, timed out, or had stayed silent since before the
 	// winner's attempt started.
 	Addresses []*MaskedAddress `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	// All of it as a sentence, such as "won over IPv4; IPv6 was silent for
-	// 251 ms".
+	// All of it as a sentence, such as "won over IPv4; IPv6 did not work:
+	// [2001:db8::1]:443 (silent for 251ms)".
 	Summary       string `protobuf:"bytes,3,opt,name=summary,proto3" json:"summary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

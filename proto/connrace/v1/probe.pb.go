@@ -23,7 +23,8 @@ const (
 )
 
 // Verdict sums a probe up. An attempt counts when it ended in CONNECTED, FAILED
-// or TIMED_OUT; failures that are this host's own trouble (fault HOST) do not
+// or TIMED_OUT, or in CONNECTED_LATE with its time used up (it has a failure);
+// failures that are this host's own trouble (fault HOST) do not
 // count, nor do attempts the end of the probe cut short.
 type Verdict int32
 
@@ -446,7 +447,9 @@ type FailureCount struct {
 	// Whose trouble it is.
 	Fault Fault `protobuf:"varint,2,opt,name=fault,proto3,enum=connrace.v1.Fault" json:"fault,omitempty"`
 	// How often.
-	Count         int32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	Count int32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// Failure's errno.
+	Errno         string `protobuf:"bytes,4,opt,name=errno,proto3" json:"errno,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -502,6 +505,13 @@ func (x *FailureCount) GetCount() int32 {
 	return 0
 }
 
+func (x *FailureCount) GetErrno() string {
+	if x != nil {
+		return x.Errno
+	}
+	return ""
+}
+
 var File_connrace_v1_probe_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_probe_proto_rawDesc = "" +
@@ -535,12 +545,13 @@ const file_connrace_v1_probe_proto_rawDesc = "" +
 	"\x03max\x18\b \x01(\v2\x19.google.protobuf.DurationR\x03max\x12-\n" +
 	"\x04last\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04last\x123\n" +
 	"\asamples\x18\n" +
-	" \x03(\v2\x19.google.protobuf.DurationR\asamples\"m\n" +
+	" \x03(\v2\x19.google.protobuf.DurationR\asamples\"\x83\x01\n" +
 	"\fFailureCount\x12\x1d\n" +
 	"\n" +
 	"error_type\x18\x01 \x01(\tR\terrorType\x12(\n" +
 	"\x05fault\x18\x02 \x01(\x0e2\x12.connrace.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x05R\x05count*\x82\x01\n" +
+	"\x05count\x18\x03 \x01(\x05R\x05count\x12\x14\n" +
+	"\x05errno\x18\x04 \x01(\tR\x05errno*\x82\x01\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11VERDICT_REACHABLE\x10\x01\x12\x14\n" +

@@ -605,7 +605,7 @@ type Query struct {
 	Duration *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
 	// How it ended.
 	Outcome QueryOutcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=connrace.v1.QueryOutcome" json:"outcome,omitempty"`
-	// The addresses in the order of the answer.
+	// The addresses in the order the resolver gave them.
 	Addresses []string `protobuf:"bytes,6,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Why there is no address; unset when there is.
 	Failure       *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
