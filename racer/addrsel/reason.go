@@ -5,28 +5,28 @@ package addrsel
 type Reason uint8
 
 const (
-	// ReasonLast: nothing follows.
+	// ReasonLast means that nothing follows.
 	ReasonLast Reason = iota
-	// ReasonUsable: it has a source address, the next one has none.
+	// ReasonUsable means that it has a source address, the next one has none.
 	ReasonUsable
-	// ReasonMatchingScope: only its source has the scope of the destination.
+	// ReasonMatchingScope means that only its source has the scope of the destination.
 	ReasonMatchingScope
-	// ReasonMatchingLabel: only its source has the label of the destination.
+	// ReasonMatchingLabel means that only its source has the label of the destination.
 	ReasonMatchingLabel
-	// ReasonPrecedence: the policy table gives it a higher precedence.
+	// ReasonPrecedence means that the policy table gives it a higher precedence.
 	ReasonPrecedence
-	// ReasonSmallerScope: its scope is smaller.
+	// ReasonSmallerScope means that its scope is smaller.
 	ReasonSmallerScope
-	// ReasonFamily: it is IPv6 and the next one IPv4. No RFC says so; it makes
+	// ReasonFamily means that it is IPv6 and the next one IPv4. No RFC says so; it makes
 	// the order total.
 	ReasonFamily
-	// ReasonLongestPrefix: it has the longer prefix in common with its source.
+	// ReasonLongestPrefix means that it has the longer prefix in common with its source.
 	ReasonLongestPrefix
-	// ReasonInputOrder: nothing else tells them apart.
+	// ReasonInputOrder means that nothing else tells them apart.
 	ReasonInputOrder
-	// ReasonInterleave: the families alternate.
+	// ReasonInterleave means that the families alternate.
 	ReasonInterleave
-	// ReasonPreferredFamily: the caller prefers a family; without that the next
+	// ReasonPreferredFamily means that the caller prefers a family; without that the next
 	// one would come before it.
 	ReasonPreferredFamily
 )

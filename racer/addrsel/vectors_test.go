@@ -167,7 +167,7 @@ func check(t *testing.T, cfg Config, dests, want []Destination, reasons ...Reaso
 	if got := inOrder(dests, positions); !slices.Equal(got, want) {
 		t.Errorf("%v\n got %v\nwant %v", dests, got, want)
 	}
-	if got, want := reasonsOf(positions), append(reasons, ReasonLast); !slices.Equal(got, want) {
+	if got, want := reasonsOf(positions), append(slices.Clone(reasons), ReasonLast); !slices.Equal(got, want) {
 		t.Errorf("%v: reasons %v, want %v", dests, got, want)
 	}
 }
