@@ -1,0 +1,140 @@
+package sched
+
+import (
+	"net/netip"
+	"time"
+)
+
+// NoQuestion is the Question of an answer nobody was asked for: the addresses
+// the caller gave.
+const NoQuestion = -1
+
+// EventKind says what happened. It is in the past tense.
+type EventKind uint8
+
+const (
+	// Resolved is an answer: Question, Answer, Candidates, and Failure when the
+	// answer is not Positive. A later answer to the same question replaces the
+	// earlier one.
+	Resolved EventKind = iota + 1
+	// Started says that the SYN of Attempt has left, from Local when known.
+	Started
+	// Connected says that Attempt has succeeded. At is when it did, by the best
+	// clock there is: the earliest of one Step wins.
+	Connected
+	// Failed says that Attempt has failed, and why. It may come without Started
+	// when this host could not even open a socket.
+	Failed
+	// Cancelled confirms a Cancel that nothing else outran.
+	Cancelled
+	// Stopped says that the caller wants the race to end now, and why (End).
+	Stopped
+)
+
+var eventNames = []string{"?", "resolved", "started", "connected", "failed", "cancelled", "stopped"}
+
+// String returns a stable word such as "connected".
+func (k EventKind) String() string { return word(eventNames, int(k)) }
+
+// Event is one thing that happened. Which fields count depends on Kind.
+type Event struct {
+	Kind EventKind
+	At   time.Duration // when it happened, since the race began
+
+	Question   int         // Resolved: index into Config.Questions, or NoQuestion
+	Answer     Answer      // Resolved
+	Candidates []Candidate // Resolved
+
+	Attempt int            // Started, Connected, Failed, Cancelled
+	Local   netip.AddrPort // Started, Connected: the local end, if known
+	Failure Failure        // Failed, and Resolved without addresses
+
+	End EndReason // Stopped
+}
+
+// Answer says how a question ended.
+type Answer uint8
+
+const (
+	// Positive brought at least one address.
+	Positive Answer = iota
+	// NotFound says there is no such record: the name does not exist or has
+	// none of this type.
+	NotFound
+	// Broken says the question could not be answered.
+	Broken
+)
+
+var answerNames = []string{"positive", "not_found", "failed"}
+
+// String returns a stable word such as "not_found".
+func (a Answer) String() string { return word(answerNames, int(a)) }
+
+// Candidate is an endpoint with the facts that travel in with the answer. The
+// race never calls out for more.
+type Candidate struct {
+	// ID is the candidate's number: a new one gets the next, starting at 0; one
+	// that an earlier answer to the same question brought keeps its own.
+	ID int
+	// Endpoint is where; an IPv4-mapped IPv6 address counts as IPv4.
+	Endpoint netip.AddrPort
+	// Source is the address this host would send from; zero: it has none.
+	Source netip.Addr
+	// Place orders what the ranking leaves equal (RFC 6724 rule 10): the lower one
+	// comes first, of two the same the lower ID.
+	Place int
+	// SourceBits is the length of the source's on-link prefix; 0: unknown.
+	SourceBits int
+	// Skip says why the candidate must not be tried; SkipNone: it may.
+	Skip SkipReason
+}
+
+// SkipReason says why a candidate is not tried.
+type SkipReason uint8
+
+const (
+	// SkipNone is a candidate that may be tried.
+	SkipNone SkipReason = iota
+	// SkipDenied is forbidden by the destination policy.
+	SkipDenied
+	// SkipFamily is of a family the caller excluded.
+	SkipFamily
+	// SkipDuplicate has the endpoint of a candidate that came before it.
+	SkipDuplicate
+	// SkipTooMany came behind Config.MaxPerAnswer others in its answer.
+	SkipTooMany
+)
+
+var skipNames = []string{"", "denied_by_policy", "family_excluded", "duplicate", "too_many_addresses"}
+
+// String returns a stable word such as "duplicate"; SkipNone is empty.
+func (s SkipReason) String() string { return word(skipNames, int(s)) }
+
+// Fault says whose trouble a failure is.
+type Fault uint8
+
+const (
+	// FaultUnknown cannot be told.
+	FaultUnknown Fault = iota
+	// FaultTarget is the destination's: it refused, or it was silent.
+	FaultTarget
+	// FaultPath is the network's between here and there.
+	FaultPath
+	// FaultHost is this host's own: no descriptors, no ports, no route. It says
+	// nothing about the destination.
+	FaultHost
+)
+
+var faultNames = []string{"unknown", "target", "path", "host"}
+
+// String returns a stable word such as "host".
+func (f Fault) String() string { return word(faultNames, int(f)) }
+
+// Failure says why an attempt or a question failed. The race passes it on and
+// never looks at it.
+type Failure struct {
+	Type  string // OpenTelemetry's error.type, such as "connection_refused"
+	Errno string // the name of the errno, such as "ECONNREFUSED"; empty: there is none
+	Text  string // a sentence for a person, what to do next included where that is known
+	Fault Fault
+}

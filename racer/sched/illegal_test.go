@@ -1,0 +1,93 @@
+package sched
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestIllegalHistoriesPanic: only an engine feeds the race, and these are its
+// mistakes. Each history goes on after two candidates were given, of which 0 has
+// been started; 1 has been asked for by the end of "250 ms".
+func TestIllegalHistoriesPanic(t *testing.T) {
+	at := func(k EventKind, attempt int) Event { return Event{Kind: k, Attempt: attempt} }
+	list := func(question int, ids ...int) Event {
+		e := Event{Kind: Resolved, Question: question}
+		for _, id := range ids {
+			c := candidateAt(fmt.Sprintf("192.0.2.%d", id+100))
+			c.ID = id
+			e.Candidates = append(e.Candidates, c)
+		}
+		return e
+	}
+	tests := []struct {
+		name, want string
+		events     []Event
+	}{
+		{"started, never asked for", "unknown attempt 2", []Event{at(Started, 2)}},
+		{"failed, never asked for", "unknown attempt 2", []Event{at(Failed, 2)}},
+		{"negative attempt", "unknown attempt -1", []Event{at(Started, -1)}},
+		{"started twice", "attempt 0 started twice", []Event{at(Started, 0)}},
+		{"started after it failed", "attempt 0 started twice", []Event{at(Failed, 0), at(Started, 0)}},
+		{"failed twice", "second outcome of attempt 0", []Event{at(Failed, 0), at(Failed, 0)}},
+		{"failed and connected", "second outcome of attempt 0", []Event{at(Failed, 0), at(Connected, 0)}},
+		{"failed and cancelled", "second outcome of attempt 0", []Event{at(Failed, 0), at(Cancelled, 0)}},
+		{"failed to start, twice", "second outcome of attempt 1", []Event{at(Failed, 1), at(Failed, 1)}},
+		{"connected before it started", "attempt 1 connected before it started", []Event{at(Connected, 1)}},
+		{"cancelled while it runs", "attempt 0 was cancelled by nobody", []Event{at(Cancelled, 0)}},
+		{"cancelled before it started", "attempt 1 was cancelled by nobody", []Event{at(Cancelled, 1)}},
+		{"answer without a question", "unknown question 1", []Event{list(1)}},
+		{"negative question", "unknown question -2", []Event{list(-2)}},
+		{"gap in the candidates", "candidate 3 is not the next one", []Event{list(0, 3)}},
+		{"negative candidate", "candidate -1 is not the next one", []Event{list(0, -1)}},
+		{"candidate of another question", "candidate 0 is not the next one", []Event{list(0, 0)}},
+		{"no kind", "unknown event 0", []Event{{}}},
+		{"unknown kind", "unknown event 99", []Event{{Kind: 99}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			race := raceWithTwoAttempts()
+			mustPanic(t, tt.want, func() { race.Step(251*ms, tt.events, nil) })
+		})
+	}
+}
+
+// raceWithTwoAttempts has a question without an answer, candidates 0 and 1, and
+// an attempt at each: 0 is running, 1 has been asked for at 250 ms.
+func raceWithTwoAttempts() *Race {
+	cfg := Default()
+	cfg.Questions = questions(AAAA)
+	cfg.ResolutionDelay = 0
+	var race Race
+	race.Reset(cfg)
+	given := Event{Kind: Resolved, Question: NoQuestion, Candidates: []Candidate{candidateAt("192.0.2.1"), candidateAt("192.0.2.2")}}
+	given.Candidates[1].ID = 1
+	race.Step(0, []Event{given}, nil)
+	race.Step(0, []Event{{Kind: Started}}, nil)
+	race.Step(250*ms, nil, nil)
+	return &race
+}
+
+func TestStepAfterFinishPanics(t *testing.T) {
+	var race Race
+	race.Reset(Default())
+	actions := race.Step(0, nil, nil)
+	if want := (Action{Kind: Finish, End: EndNoAddresses}); len(actions) != 1 || actions[0] != want {
+		t.Fatalf("%v, want %v", actions, want)
+	}
+	if at, ok := race.Next(); ok {
+		t.Errorf("after Finish it wants to be called at %v", at)
+	}
+	mustPanic(t, "Step after Finish", func() { race.Step(time.Second, nil, nil) })
+}
+
+func mustPanic(t *testing.T, want string, f func()) {
+	t.Helper()
+	defer func() {
+		if got := fmt.Sprint(recover()); !strings.HasPrefix(got, "sched: ") || !strings.Contains(got, want) {
+			t.Errorf("panics with %q, want %q", got, want)
+		}
+	}()
+	f()
+}

@@ -1,0 +1,298 @@
+package sched
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+)
+
+// Race is one race. It stores facts (answers, candidates, attempts) and derives
+// everything else from them. The zero value must be Reset before use.
+type Race struct {
+	cfg Config
+	now time.Duration
+
+	asked     bool
+	questions []question
+	open      int // questions without an answer
+
+	candidates []candidate
+	byEndpoint map[netip.AddrPort]int // who is tried at an endpoint
+
+	ranker addrsel.Ranker
+	dests  []addrsel.Destination
+	ids    []int // candidate of each destination
+	order  []place
+	cursor int  // everything in order before it has been started
+	stale  bool // order no longer fits candidates
+
+	attempts []attempt
+	flying   []int // attempts without an outcome, in the order of starts
+
+	hasAddress   bool
+	firstAddress time.Duration // when the first usable address became known
+	opened       time.Duration // when the first attempt was asked for
+	lastStart    time.Duration
+	lastOutcome  time.Duration
+	wasFull      bool // a candidate had to wait for MaxInFlight
+
+	winner  int // attempt, or none
+	stopped EndReason
+	end     EndReason
+	done    bool
+}
+
+const none = -1
+
+type question struct {
+	answered bool
+	answer   Answer
+}
+
+type candidate struct {
+	Candidate
+	question  int
+	known     time.Duration // when the race learned of it
+	attempt   int           // or none
+	duplicate bool
+	tooMany   bool
+	withdrawn bool
+}
+
+// place is a candidate's position in the ranked order.
+type place struct {
+	candidate int
+	reason    addrsel.Reason
+}
+
+type attempt struct {
+	candidate int
+	state     attemptState
+	start     time.Duration
+	connected time.Duration
+	cause     Cause
+}
+
+type attemptState uint8
+
+const (
+	requested attemptState = iota // asked for, not yet Started
+	running
+	connected
+	failed
+	cancelled
+)
+
+// Reset makes r a new race with the given parameters, keeping its memory. cfg
+// and its slices must not change while the race runs.
+func (r *Race) Reset(cfg Config) {
+	byEndpoint := r.byEndpoint
+	if byEndpoint == nil {
+		byEndpoint = make(map[netip.AddrPort]int)
+	}
+	clear(byEndpoint)
+	*r = Race{
+		cfg:        cfg,
+		questions:  r.questions[:0],
+		candidates: r.candidates[:0],
+		byEndpoint: byEndpoint,
+		ranker:     r.ranker,
+		dests:      r.dests[:0],
+		ids:        r.ids[:0],
+		order:      r.order[:0],
+		attempts:   r.attempts[:0],
+		flying:     r.flying[:0],
+		winner:     none,
+		open:       len(cfg.Questions),
+	}
+	for range cfg.Questions {
+		r.questions = append(r.questions, question{})
+	}
+}
+
+// Step takes in all that has happened up to now and appends to out what is to
+// be done. The first call asks the questions. now never goes back.
+func (r *Race) Step(now time.Duration, events []Event, out []Action) []Action {
+	if r.done {
+		panic("sched: Step after Finish")
+	}
+	r.now = now
+	if !r.asked {
+		out = r.ask(out)
+	}
+	for i := range events {
+		r.absorb(&events[i])
+	}
+	if r.stale {
+		r.rank()
+	}
+	return r.decide(out)
+}
+
+// Next returns when Step must be called if nothing happens before; ok is false
+// when only an event can move the race. It is derived from the facts at each
+// call, so there is no timer that could be stale.
+func (r *Race) Next() (at time.Duration, ok bool) {
+	if r.done || r.end != EndNone {
+		return 0, false
+	}
+	if !r.asked {
+		return 0, true
+	}
+	soonest := func(t time.Duration) {
+		if !ok || t < at {
+			at, ok = t, true
+		}
+	}
+	if r.cfg.Timeout > 0 {
+		soonest(r.cfg.Timeout)
+	}
+	for _, id := range r.flying {
+		if t, expires := r.expiry(id); expires {
+			soonest(t)
+		}
+	}
+	if t, due := r.nextStart(); due {
+		soonest(t)
+	}
+	return at, ok
+}
+
+func (r *Race) ask(out []Action) []Action {
+	r.asked = true
+	for id := range r.cfg.Questions {
+		out = append(out, Action{Kind: Query, Question: id})
+	}
+	return out
+}
+
+func (r *Race) absorb(e *Event) {
+	switch e.Kind {
+	case Resolved:
+		r.resolved(e)
+	case Started:
+		r.started(e)
+	case Connected:
+		r.outcome(e, connected).connected = e.At
+	case Failed:
+		r.outcome(e, failed)
+	case Cancelled:
+		if r.outcome(e, cancelled).cause == CauseNone {
+			panic(fmt.Sprintf("sched: attempt %d was cancelled by nobody", e.Attempt))
+		}
+	case Stopped:
+		if e.End == EndNone || e.End == EndWon {
+			panic(fmt.Sprintf("sched: nobody can stop a race as %q", e.End))
+		}
+		r.stopped = e.End
+	default:
+		panic(fmt.Sprintf("sched: unknown event %d", e.Kind))
+	}
+}
+
+func (r *Race) started(e *Event) {
+	a := r.attempt(e.Attempt)
+	if a.state != requested {
+		panic(fmt.Sprintf("sched: attempt %d started twice", e.Attempt))
+	}
+	a.state, a.start = running, e.At
+	r.lastStart = max(r.lastStart, e.At)
+}
+
+// outcome records the one outcome of an attempt.
+func (r *Race) outcome(e *Event, s attemptState) *attempt {
+	a := r.attempt(e.Attempt)
+	if a.state > running {
+		panic(fmt.Sprintf("sched: second outcome of attempt %d", e.Attempt))
+	}
+	if a.state == requested {
+		if s == connected {
+			panic(fmt.Sprintf("sched: attempt %d connected before it started", e.Attempt))
+		}
+		// No SYN has left, but the next try of a host in trouble must not
+		// follow at once either.
+		r.lastStart = max(r.lastStart, e.At)
+	}
+	a.state = s
+	r.lastOutcome = r.now
+	r.land(e.Attempt)
+	return a
+}
+
+// land takes an attempt out of the ones in flight.
+func (r *Race) land(id int) {
+	for i, f := range r.flying {
+		if f == id {
+			r.flying = append(r.flying[:i], r.flying[i+1:]...)
+			return
+		}
+	}
+}
+
+func (r *Race) attempt(id int) *attempt {
+	if id < 0 || id >= len(r.attempts) {
+		panic(fmt.Sprintf("sched: unknown attempt %d", id))
+	}
+	return &r.attempts[id]
+}
+
+// decide looks at the facts and says what follows from them.
+func (r *Race) decide(out []Action) []Action {
+	if r.end == EndNone {
+		out = r.expire(out)
+		if r.end = r.ending(); r.end == EndWon {
+			out = append(out, Action{Kind: Won, Candidate: r.attempts[r.winner].candidate, Attempt: r.winner})
+		}
+	}
+	if r.end != EndNone {
+		return r.windUp(out)
+	}
+	out = r.startDue(out)
+	r.wasFull = r.full() && r.next() != none
+	return out
+}
+
+// expire gives up attempts that have used up their time.
+func (r *Race) expire(out []Action) []Action {
+	for _, id := range r.flying {
+		if t, expires := r.expiry(id); expires && t <= r.now {
+			out = r.cancel(id, CauseTimeout, out)
+			r.lastOutcome = r.now
+		}
+	}
+	return out
+}
+
+func (r *Race) expiry(id int) (time.Duration, bool) {
+	a := &r.attempts[id]
+	expires := r.cfg.AttemptTimeout > 0 && a.state == running && a.cause == CauseNone
+	return a.start + r.cfg.AttemptTimeout, expires
+}
+
+func (r *Race) cancel(id int, c Cause, out []Action) []Action {
+	r.attempts[id].cause = c
+	return append(out, Action{Kind: Cancel, Attempt: id, Cause: c})
+}
+
+// windUp ends the race once every attempt in flight has been given up and has
+// reported its outcome: only then is it known what connected too late.
+func (r *Race) windUp(out []Action) []Action {
+	cause := CauseEnded
+	if r.end == EndWon {
+		cause = CauseLost
+	}
+	for _, id := range r.flying {
+		if r.attempts[id].cause == CauseNone {
+			// RFC 8305 section 5: on success all unfinished attempts are cancelled.
+			out = r.cancel(id, cause, out)
+		}
+	}
+	if len(r.flying) > 0 {
+		return out
+	}
+	r.done = true
+	out = r.settle(out)
+	return append(out, Action{Kind: Finish, End: r.end})
+}
