@@ -1,0 +1,120 @@
+package netstate
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+)
+
+func wantSource(t *testing.T, s *Sources, dst, src string, bits int) {
+	t.Helper()
+	got, gotBits := s.For(netip.MustParseAddr(dst))
+	if got != netip.MustParseAddr(src) || gotBits != bits {
+		t.Errorf("to %s it is %s/%d, want %s/%d", dst, got, gotBits, src, bits)
+	}
+}
+
+// haveIPv6 says whether this machine has ::1. A container may lack it.
+func haveIPv6(t *testing.T) bool {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		t.Logf("without IPv6, as this machine has no ::1: %v", err)
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+func TestSourcesOfLoopback(t *testing.T) {
+	s := NewSources()
+	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
+	wantSource(t, s, "127.0.0.2", "127.0.0.1", 8)
+	wantSource(t, s, "::ffff:127.0.0.1", "127.0.0.1", 8)
+	if haveIPv6(t) {
+		wantSource(t, s, "::1", "::1", 128)
+	}
+}
+
+// A host that does not tell its addresses has sources without prefix lengths.
+func TestSourcesWithoutPrefixes(t *testing.T) {
+	var s Sources
+	wantSource(t, &s, "127.0.0.1", "127.0.0.1", 0)
+	if haveIPv6(t) {
+		wantSource(t, &s, "::1", "::1", 0)
+	}
+}
+
+// The kernel takes no link-local address without a zone, so there is never a
+// source for one.
+func TestNoSource(t *testing.T) {
+	if src, bits := NewSources().For(netip.MustParseAddr("fe80::1")); src.IsValid() || bits != 0 {
+		t.Errorf("it is %s/%d, want none", src, bits)
+	}
+}
+
+// abroad are documentation addresses, which this machine may have a route to or
+// not. Nothing is sent there.
+var abroad = []string{"192.0.2.1", "198.51.100.1", "2001:db8::1", "2001:db8:ffff::1", "fd12:3456:789a::1"}
+
+// There is a source if and only if the kernel has one: without a route there is
+// none.
+func TestSourcesAreTheKernels(t *testing.T) {
+	s := NewSources()
+	for _, dst := range abroad {
+		want := kernelSource(dst)
+		src, bits := s.For(netip.MustParseAddr(dst))
+		if src != want {
+			t.Errorf("to %s it is %s, the kernel takes %s", dst, src, want)
+		}
+		if !src.IsValid() && bits != 0 {
+			t.Errorf("to %s there is no source, and it has %d bits", dst, bits)
+		}
+		if src.IsValid() && bits != interfaceBits(t, src) {
+			t.Errorf("to %s it is %s/%d, its interface says /%d", dst, src, bits, interfaceBits(t, src))
+		}
+		if src.Zone() != "" || src.Is4In6() {
+			t.Errorf("to %s it is %s: neither a zone nor IPv4-mapped is of use", dst, src)
+		}
+	}
+}
+
+// kernelSource is the zero address when there is no route.
+func kernelSource(dst string) netip.Addr {
+	conn, err := net.Dial("udp", net.JoinHostPort(dst, "443"))
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("")
+}
+
+func interfaceBits(t *testing.T, addr netip.Addr) int {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(addr.AsSlice()) {
+			ones, _ := n.Mask.Size()
+			return ones
+		}
+	}
+	return 0
+}
+
+// A race asks from many goroutines.
+func TestSourcesAreSafeForConcurrentUse(t *testing.T) {
+	s := NewSources()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,108 @@
+// Package resolve asks DNS for the addresses of a name, one record type at a
+// time, so that a race can go on with whichever answer comes first.
+//
+// It uses Go's own resolver, with or without cgo: by default as the system is
+// configured (hosts file, resolv.conf, nsswitch.conf), or with one given server.
+package resolve
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// Resolver asks for addresses. The zero value uses the system's configuration.
+type Resolver struct{ server netip.AddrPort }
+
+// Through returns a resolver that asks only the given server, over Go's own
+// implementation: the hosts file and the search list of the system still apply.
+func Through(server netip.AddrPort) *Resolver { return &Resolver{server: server} }
+
+// Answer is what came back: addresses, or the reason why there is none. Go's
+// resolver has sorted the addresses by its reading of RFC 6724, and cannot be told
+// not to; what it leaves equal keeps the order of the answer.
+type Answer struct {
+	Addrs   []netip.Addr
+	Status  sched.Answer
+	Failure sched.Failure
+}
+
+// Lookup asks one question and returns when it is answered or ctx ends. It calls
+// sent, perhaps more than once, when a query has left; never when none is needed.
+func (r *Resolver) Lookup(ctx context.Context, q sched.Question, sent func()) Answer {
+	network := "ip6"
+	if q.Type == sched.A {
+		network = "ip4"
+	}
+	resolver := net.Resolver{PreferGo: true, Dial: r.dialer(sent)}
+	addrs, err := resolver.LookupNetIP(ctx, network, q.Name)
+	if err != nil {
+		return negative(err)
+	}
+	for i, a := range addrs {
+		addrs[i] = a.Unmap()
+	}
+	return Answer{Addrs: addrs}
+}
+
+// dialer connects to a name server. Left alone, Go's resolver would go on reading
+// for seconds after ctx has ended: closing the connection stops it. When the
+// lookup ends otherwise, its context ends too, and the second Close does nothing.
+func (r *Resolver) dialer(sent func()) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if r.server.IsValid() {
+			address = r.server.String()
+		}
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
+		if udp, ok := conn.(*net.UDPConn); ok {
+			return announced{udp, sent}, nil
+		}
+		return conn, nil
+	}
+}
+
+// announced says when something has been written.
+type announced struct {
+	*net.UDPConn
+	sent func()
+}
+
+func (a announced) Write(b []byte) (int, error) {
+	defer a.sent()
+	return a.UDPConn.Write(b)
+}
+
+// negative puts an error into OpenTelemetry's words for lookups. Go reports a
+// name that does not exist and a name without this type in the same way.
+func negative(err error) Answer {
+	var dns *net.DNSError
+	errors.As(err, &dns)
+	// A hosts file that has the name, but not in this family, comes as AddrError.
+	_, otherFamily := errors.AsType[*net.AddrError](err)
+	switch {
+	case otherFamily, dns != nil && dns.IsNotFound:
+		return Answer{Status: sched.NotFound, Failure: sched.Failure{
+			Type: "host_not_found", Text: "no such name, or it has no record of this type", Fault: sched.FaultTarget,
+		}}
+	case dns != nil && dns.IsTimeout:
+		return Answer{Status: sched.Broken, Failure: sched.Failure{
+			Type: "try_again", Text: "the name server did not answer in time", Fault: sched.FaultPath,
+		}}
+	case dns != nil && dns.IsTemporary:
+		return Answer{Status: sched.Broken, Failure: sched.Failure{
+			Type: "try_again", Text: "the name server could not answer: " + dns.Err, Fault: sched.FaultPath,
+		}}
+	default:
+		return Answer{Status: sched.Broken, Failure: sched.Failure{
+			Type: "no_recovery", Text: err.Error(), Fault: sched.FaultPath,
+		}}
+	}
+}
