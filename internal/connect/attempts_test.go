@@ -1,0 +1,134 @@
+package connect
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/connrace/connrace/internal/policy"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+func TestAttemptConnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialer{after: 20 * ms}
+		a, l := newAttempts(true, d.dial)
+		time.Sleep(5 * ms)
+		a.Start(7, allowed(t, "192.0.2.1:443"))
+		time.Sleep(30 * ms)
+		want := []sched.Event{
+			{Kind: sched.Started, At: 5 * ms, Attempt: 7},
+			{Kind: sched.Connected, At: 25 * ms, Attempt: 7, Local: netip.MustParseAddrPort("192.0.2.99:40000")},
+		}
+		if got := l.of(7); !slices.EqualFunc(got, want, same) {
+			t.Errorf("posted are %+v, want %+v", got, want)
+		}
+		a.Close()
+		d.wantClosed(t, 1)
+	})
+}
+
+func same(a, b sched.Event) bool {
+	return a.Kind == b.Kind && a.At == b.At && a.Attempt == b.Attempt && a.Local == b.Local && a.Failure == b.Failure
+}
+
+func TestAttemptFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialer{after: 20 * ms, err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		a, l := newAttempts(true, d.dial)
+		a.Start(0, allowed(t, "192.0.2.1:443"))
+		time.Sleep(30 * ms)
+		l.want(t, 0, sched.Started, sched.Failed)
+		if e := l.of(0)[1]; e.At != 20*ms || e.Failure != Classify(d.err) {
+			t.Errorf("posted is %+v", e)
+		}
+		if c := a.Take(0); c != nil {
+			t.Errorf("a failed attempt has the connection %v", c)
+		}
+		a.Close()
+	})
+}
+
+// A host in trouble cannot even start.
+func TestAttemptFailsBeforeItStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, l := newAttempts(true, func(context.Context, policy.Allowed, func()) (net.Conn, error) {
+			return nil, os.NewSyscallError("socket", syscall.EMFILE)
+		})
+		a.Start(0, allowed(t, "192.0.2.1:443"))
+		synctest.Wait()
+		l.want(t, 0, sched.Failed)
+		if f := l.of(0)[0].Failure; f.Fault != sched.FaultHost {
+			t.Errorf("the failure is %+v", f)
+		}
+		a.Close()
+	})
+}
+
+// net.Dialer takes another socket, and calls its Control again, when the first
+// has connected to itself or found no free port. A race must hear of one start:
+// a second one would be a programmer's error, which panics.
+func TestAttemptThatTakesAnotherSocketStartsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, l := newAttempts(true, func(_ context.Context, _ policy.Allowed, starting func()) (net.Conn, error) {
+			for range 3 {
+				starting()
+				time.Sleep(1 * ms)
+			}
+			return nil, os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)
+		})
+		a.Start(0, allowed(t, "192.0.2.1:443"))
+		time.Sleep(10 * ms)
+		l.want(t, 0, sched.Started, sched.Failed)
+		if at := l.of(0)[0].At; at != 0 {
+			t.Errorf("it started at %v, want the first time", at)
+		}
+		a.Close()
+	})
+}
+
+func TestTakeHandsOutOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialer{after: 10 * ms}
+		a, _ := newAttempts(true, d.dial)
+		a.Start(0, allowed(t, "192.0.2.1:443"))
+		if c := a.Take(0); c != nil {
+			t.Errorf("%v is there before it has connected", c)
+		}
+		time.Sleep(20 * ms)
+		if c := a.Take(0); c != net.Conn(&d.conn) {
+			t.Errorf("%v was taken", c)
+		}
+		if c := a.Take(0); c != nil {
+			t.Errorf("%v was taken a second time", c)
+		}
+		if c := a.Take(99); c != nil {
+			t.Errorf("%v was taken of an attempt there is not", c)
+		}
+		a.Close()
+		d.wantClosed(t, 0)
+	})
+}
+
+// Without Keep a connection is closed as soon as it is there.
+func TestConnectionsAreNotKeptUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialer{after: 10 * ms}
+		a, l := newAttempts(false, d.dial)
+		a.Start(0, allowed(t, "192.0.2.1:443"))
+		time.Sleep(20 * ms)
+		l.want(t, 0, sched.Started, sched.Connected)
+		d.wantClosed(t, 1)
+		if c := a.Take(0); c != nil {
+			t.Errorf("%v can be taken", c)
+		}
+		a.Close()
+		d.wantClosed(t, 1)
+	})
+}

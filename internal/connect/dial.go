@@ -1,0 +1,35 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+
+	"github.com/connrace/connrace/internal/policy"
+)
+
+// errUnchecked is a programmer's error: the zero Allowed was dialed.
+var errUnchecked = errors.New("the endpoint has not passed the destination policy")
+
+// Dial connects over TCP with net.Dialer. The endpoint is an address, so nothing
+// is resolved again: what was checked is what is dialed. Closing the connection
+// resets it, until its SetLinger says otherwise: a FIN would leave the port in
+// TIME_WAIT on this host, and a prober runs out of ports that way.
+func Dial(ctx context.Context, to policy.Allowed, starting func()) (net.Conn, error) {
+	if to == (policy.Allowed{}) {
+		return nil, errUnchecked
+	}
+	d := net.Dialer{
+		KeepAlive: -1, // a connection that carries nothing needs no probes
+		ControlContext: func(_ context.Context, _, _ string, c syscall.RawConn) error {
+			if err := resetOnClose(c); err != nil {
+				return err
+			}
+			starting()
+			return nil
+		},
+	}
+	d.SetMultipathTCP(false) // one SYN, as the target's other clients send it
+	return d.DialContext(ctx, "tcp", to.Endpoint().String())
+}
