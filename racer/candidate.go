@@ -1,0 +1,110 @@
+package racer
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// Origin says where a candidate comes from.
+type Origin uint8
+
+const (
+	// OriginLiteral was written by the caller.
+	OriginLiteral Origin = iota + 1
+	// OriginA came with an answer for IPv4 addresses.
+	OriginA
+	// OriginAAAA came with an answer for IPv6 addresses.
+	OriginAAAA
+)
+
+func originOf(t sched.RecordType) Origin {
+	if t == sched.A {
+		return OriginA
+	}
+	return OriginAAAA
+}
+
+// Candidate is an endpoint that was, or could have been, tried.
+type Candidate struct {
+	Position int            // in the ranked order, from 1
+	Endpoint netip.AddrPort // an IPv4-mapped address is IPv4
+	Origin   Origin
+	Name     string // it was resolved from; empty for a literal
+	Label    string // the caller's
+	Index    int    // of the caller's candidate, from 0; -1: the target was a name
+	Outcome  sched.Outcome
+	Skip     sched.SkipReason // with sched.OutcomeSkipped
+	Reason   addrsel.Reason   // why it stands before the next one
+	Source   netip.Addr       // this host would send from; zero: none, or skipped
+	Attempts []Attempt        // in the order of starts; a probe has one a round
+}
+
+// Family returns the address's family.
+func (c *Candidate) Family() addrsel.Family { return addrsel.FamilyOf(c.Endpoint.Addr()) }
+
+// Attempt is one try at a candidate: a TCP handshake.
+type Attempt struct {
+	Number  int // from 1: in a race by start, in a probe the round
+	Trigger sched.Trigger
+	Begun   bool          // the first packet left; Start counts
+	Start   time.Duration // since Run.Start
+	End     time.Duration // since Run.Start: when the outcome was known
+	Local   netip.AddrPort
+	Outcome sched.Outcome
+	// Failure says why it failed or timed out. It is set also when the attempt
+	// connected in the instant its time was up (OutcomeConnectedLate).
+	Failure sched.Failure
+}
+
+// Duration is how long the attempt took until it connected, failed or was given
+// up; 0 when it never left this host.
+func (a *Attempt) Duration() time.Duration {
+	if !a.Begun {
+		return 0
+	}
+	return a.End - a.Start
+}
+
+// ScheduledStart is an attempt a race would make.
+type ScheduledStart struct {
+	Position int // of the candidate, from 1
+	Endpoint netip.AddrPort
+	Start    time.Duration // since Run.Start
+	Trigger  sched.Trigger
+}
+
+// schedule replays the answers of a resolution through a race in which every
+// attempt stays silent.
+func schedule(cfg sched.Config, log []sched.Entry, ranked []Candidate) []ScheduledStart {
+	var answers []sched.Event
+	for _, entry := range log {
+		if entry.Event.Kind == sched.Resolved {
+			answers = append(answers, entry.Event)
+		}
+	}
+	positions := make(map[netip.AddrPort]int, len(ranked))
+	for _, c := range ranked {
+		if c.Outcome != sched.OutcomeSkipped {
+			positions[c.Endpoint] = c.Position
+		}
+	}
+	endpoints := make(map[int]netip.AddrPort, len(ranked))
+	for _, e := range answers {
+		for _, c := range e.Candidates {
+			endpoints[c.ID] = c.Endpoint
+		}
+	}
+	var starts []ScheduledStart
+	for _, p := range sched.Plan(cfg, answers) {
+		starts = append(starts, ScheduledStart{
+			Position: positions[endpoints[p.Candidate]],
+			Endpoint: endpoints[p.Candidate],
+			Start:    p.At,
+			Trigger:  p.Trigger,
+		})
+	}
+	return starts
+}

@@ -1,0 +1,276 @@
+package racer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/connrace/connrace/internal/connect"
+	"github.com/connrace/connrace/internal/policy"
+	"github.com/connrace/connrace/internal/resolve"
+	"github.com/connrace/connrace/racer/addrsel"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// engine runs one race: it carries the scheduler's actions out and brings the
+// news back. It decides nothing. The goroutine that calls run owns everything
+// here but the inbox.
+type engine struct {
+	racer *Racer
+	plan  plan
+	keep  bool
+
+	start    time.Time
+	race     sched.Race
+	inbox    inbox
+	sources  sourceFunc
+	attempts *connect.Attempts
+	lookups  sync.WaitGroup
+	turn     chan struct{} // closed: the last query asked for has left
+
+	known   []fact // by candidate id
+	started []int  // candidate of each attempt
+	log     []sched.Entry
+	end     sched.EndReason
+	took    time.Duration
+}
+
+// fact is what is gathered about a candidate before the race hears of it.
+type fact struct {
+	origin
+	endpoint netip.AddrPort
+	allowed  policy.Allowed
+	skip     sched.SkipReason
+	source   netip.Addr
+	bits     int
+}
+
+// news is what an inbox holds: an event, and for Resolved the facts its
+// candidates are made of.
+type news struct {
+	event sched.Event
+	facts []fact
+}
+
+func newEngine(r *Racer, p plan, keep bool) *engine {
+	e := &engine{racer: r, plan: p, keep: keep, inbox: inbox{wake: make(chan struct{}, 1)}}
+	e.race.Reset(p.cfg)
+	return e
+}
+
+// run runs the race to its end and returns the winner's connection if it is to
+// be kept. Whatever happens, nothing else is left behind: the deferred calls
+// stop, wait and close.
+func (e *engine) run(ctx context.Context) net.Conn {
+	e.start = time.Now()
+	e.sources = e.racer.sources()
+	e.attempts = connect.New(connect.Race{
+		Now:  e.now,
+		Post: func(ev sched.Event) { e.inbox.post(news{event: ev}) },
+		Keep: e.keep,
+	}, e.racer.dial)
+	defer e.attempts.Close()
+	// The race alone decides when a lookup is given up: one that saw the caller's
+	// deadline too would report a failure of its own.
+	lookups, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer e.lookups.Wait()
+	defer cancel()
+
+	e.given()
+	return e.loop(ctx, lookups)
+}
+
+// loop steps the race until it is finished.
+func (e *engine) loop(ctx, lookups context.Context) net.Conn {
+	var (
+		winner  net.Conn
+		actions []sched.Action
+		left    = ctx.Done()
+	)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		batch := e.batch()
+		if left != nil && ctx.Err() != nil {
+			batch = append(batch, sched.Event{Kind: sched.Stopped, At: e.now(), End: whyLeft(ctx)})
+			left = nil
+		}
+		now := e.now()
+		actions = e.race.Step(now, batch, actions[:0])
+		e.log = sched.Record(e.log, now, batch, actions)
+		for _, a := range actions {
+			switch a.Kind {
+			case sched.Query:
+				e.ask(lookups, a.Question)
+			case sched.Start:
+				e.started = append(e.started, a.Candidate)
+				e.attempts.Start(a.Attempt, e.known[a.Candidate].allowed)
+			case sched.Cancel:
+				e.attempts.Cancel(a.Attempt)
+			case sched.Won:
+				winner = e.attempts.Take(a.Attempt)
+			case sched.Finish:
+				e.end, e.took = a.End, now
+				return winner
+			}
+		}
+		e.sleep(timer, left)
+	}
+}
+
+// sleep returns when the race wants to go on, there is news, or the caller left.
+func (e *engine) sleep(timer *time.Timer, left <-chan struct{}) {
+	var due <-chan time.Time
+	if at, ok := e.race.Next(); ok {
+		timer.Reset(at - e.now())
+		due = timer.C
+	}
+	select {
+	case <-due:
+	case <-e.inbox.wake:
+	case <-left:
+	}
+}
+
+func (e *engine) now() time.Duration { return time.Since(e.start) }
+
+// whyLeft tells a caller who wants an answer now from one who wants none.
+func whyLeft(ctx context.Context) sched.EndReason {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return sched.EndDeadlineNear
+	}
+	return sched.EndCallerLeft
+}
+
+// batch takes everything that has come in, in the order in which it happened.
+func (e *engine) batch() []sched.Event {
+	all := e.inbox.take()
+	events := make([]sched.Event, 0, len(all)+1)
+	for _, n := range all {
+		if n.event.Kind == sched.Resolved {
+			n.event.Candidates = e.introduce(n.facts)
+		}
+		if n.event.Kind == sched.Failed {
+			n.event.Failure = e.blame(n.event.Attempt, n.event.Failure)
+		}
+		events = append(events, n.event)
+	}
+	slices.SortStableFunc(events, func(a, b sched.Event) int { return cmp.Compare(a.At, b.At) })
+	return events
+}
+
+// introduce gives facts their candidate ids.
+func (e *engine) introduce(facts []fact) []sched.Candidate {
+	candidates := make([]sched.Candidate, len(facts))
+	for i, f := range facts {
+		candidates[i] = sched.Candidate{
+			ID: len(e.known), Endpoint: f.endpoint, Source: f.source, SourceBits: f.bits,
+			Place: f.index, Skip: f.skip,
+		}
+		e.known = append(e.known, f)
+	}
+	return candidates
+}
+
+// blame puts a missing route on this host when it has no source address either:
+// then it is not the path's doing.
+func (e *engine) blame(attempt int, f sched.Failure) sched.Failure {
+	if f.Errno == "ENETUNREACH" && !e.known[e.started[attempt]].source.IsValid() {
+		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network"
+	}
+	return f
+}
+
+// given takes in the addresses that are known from the start.
+func (e *engine) given() {
+	facts := slices.Clone(e.plan.known)
+	for _, o := range e.plan.literals {
+		facts = append(facts, e.gather(o, o.addr))
+	}
+	if len(facts) == 0 {
+		return
+	}
+	e.inbox.post(news{
+		event: sched.Event{Kind: sched.Resolved, At: e.now(), Question: sched.NoQuestion},
+		facts: facts,
+	})
+}
+
+// ask looks a question up in a goroutine of its own, as soon as the query asked
+// for before it has left: RFC 8305 section 3 wants AAAA first, and A right after.
+func (e *engine) ask(ctx context.Context, question int) {
+	q, o := e.plan.cfg.Questions[question], e.plan.asked[question]
+	before, mine := e.turn, make(chan struct{})
+	e.turn = mine
+	e.lookups.Go(func() {
+		if before != nil {
+			<-before
+		}
+		sent := sync.OnceFunc(func() { close(mine) })
+		defer sent()
+		answer := e.racer.lookup(ctx, q, sent)
+		at := e.now()
+		e.inbox.post(news{
+			event: sched.Event{
+				Kind: sched.Resolved, At: at, Question: question, Answer: answer.Status, Failure: answer.Failure,
+			},
+			facts: e.gatherAll(o, answer),
+		})
+	})
+}
+
+func (e *engine) gatherAll(o origin, answer resolve.Answer) []fact {
+	facts := make([]fact, len(answer.Addrs))
+	for i, addr := range answer.Addrs {
+		facts[i] = e.gather(o, addr)
+	}
+	return facts
+}
+
+// gather looks up all the race must know of an address. It may be called from
+// any goroutine.
+func (e *engine) gather(o origin, addr netip.Addr) fact {
+	f := fact{origin: o, endpoint: netip.AddrPortFrom(addr.Unmap(), o.port)}
+	if !e.plan.uses(addrsel.FamilyOf(addr)) {
+		f.skip = sched.SkipFamily
+		return f
+	}
+	allowed, err := policy.Check(f.endpoint)
+	if err != nil {
+		f.skip = sched.SkipDenied
+		return f
+	}
+	f.allowed = allowed
+	f.source, f.bits = e.sources(f.endpoint.Addr())
+	return f
+}
+
+// inbox collects news from many goroutines for one. Posting never blocks.
+type inbox struct {
+	wake chan struct{} // has room for one: that there is news
+	mu   sync.Mutex
+	news []news
+}
+
+func (b *inbox) post(n news) {
+	b.mu.Lock()
+	b.news = append(b.news, n)
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (b *inbox) take() []news {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.news
+	b.news = nil
+	return all
+}

@@ -1,0 +1,146 @@
+package racer
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// Masked is the trouble a successful race hides from its caller. Zero: none.
+type Masked struct {
+	// Families of which every address that was tried is in Addresses, while the
+	// winner is of the other family.
+	Families []addrsel.Family
+	// Addresses that failed, timed out, or had been silent since before the
+	// winner's attempt started.
+	Addresses []MaskedAddress
+}
+
+// MaskedAddress is one address that did not work.
+type MaskedAddress struct {
+	Position int
+	Endpoint netip.AddrPort
+	Outcome  sched.Outcome // OutcomeCancelled: silent until the race was won
+	Duration time.Duration // of its attempt
+	Failure  sched.Failure // zero when it was silent
+}
+
+// Summary says all of it in a sentence; empty when nothing was masked.
+func (m *Masked) Summary(winner *Candidate) string {
+	if winner == nil || len(m.Addresses) == 0 {
+		return ""
+	}
+	if len(m.Families) == 0 {
+		return "did not work: " + list(m.Addresses)
+	}
+	broken := m.Families[0]
+	var ofFamily, others []MaskedAddress
+	for _, a := range m.Addresses {
+		if addrsel.FamilyOf(a.Endpoint.Addr()) == broken {
+			ofFamily = append(ofFamily, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	text := fmt.Sprintf("won over %s; %s did not work: %s", familyName(winner.Family()), familyName(broken), list(ofFamily))
+	if len(others) > 0 {
+		text += "; nor did " + list(others)
+	}
+	return text
+}
+
+// shownMasked is how many addresses a sentence bears.
+const shownMasked = 4
+
+func list(addresses []MaskedAddress) string {
+	var parts []string
+	for i := range addresses {
+		if i == shownMasked {
+			parts = append(parts, fmt.Sprintf("and %d more", len(addresses)-i))
+			break
+		}
+		parts = append(parts, addresses[i].String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+// String says what happened to the address, such as "[::1]:443 (silent for
+// 251ms)".
+func (a *MaskedAddress) String() string {
+	switch a.Outcome {
+	case sched.OutcomeFailed:
+		return fmt.Sprintf("%s (%s)", a.Endpoint, a.Failure.Type)
+	case sched.OutcomeTimedOut:
+		return fmt.Sprintf("%s (timed out after %v)", a.Endpoint, a.Duration.Round(time.Millisecond))
+	default:
+		return fmt.Sprintf("%s (silent for %v)", a.Endpoint, a.Duration.Round(time.Millisecond))
+	}
+}
+
+func familyName(f addrsel.Family) string {
+	if f == addrsel.FamilyIPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+func maskedBy(candidates []Candidate, winner *Candidate) Masked {
+	var m Masked
+	if winner == nil {
+		return m
+	}
+	tried, broken := 0, 0 // of the family that did not win
+	for i := range candidates {
+		c := &candidates[i]
+		other := c.Family() != winner.Family()
+		if len(c.Attempts) > 0 && other {
+			tried++
+		}
+		if hidden(c, winner) {
+			m.Addresses = append(m.Addresses, maskedAddress(c))
+			if other {
+				broken++
+			}
+		}
+	}
+	if tried > 0 && broken == tried {
+		m.Families = append(m.Families, otherFamily(winner.Family()))
+	}
+	return m
+}
+
+// hidden says whether the candidate did not work. A silent one counts when it
+// had a head start: one that started together with the winner was only slower.
+func hidden(c, winner *Candidate) bool {
+	switch c.Outcome {
+	case sched.OutcomeFailed, sched.OutcomeTimedOut:
+		return c.Attempts[0].Failure.Fault != sched.FaultHost
+	case sched.OutcomeCancelled:
+		a := &c.Attempts[0]
+		return a.Begun && a.Start+sched.MinAttemptDelay <= winner.Attempts[0].Start
+	default:
+		return false
+	}
+}
+
+func maskedAddress(c *Candidate) MaskedAddress {
+	a := &c.Attempts[0]
+	return MaskedAddress{
+		Position: c.Position,
+		Endpoint: c.Endpoint,
+		Outcome:  c.Outcome,
+		Duration: a.Duration(),
+		Failure:  a.Failure,
+	}
+}
+
+func otherFamily(f addrsel.Family) addrsel.Family {
+	if f == addrsel.FamilyIPv4 {
+		return addrsel.FamilyIPv6
+	}
+	return addrsel.FamilyIPv4
+}

@@ -1,0 +1,200 @@
+package racer
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// Defaults and limits of the options; docs/reference.md lists them with the
+// reasons. The RFC's own constants are in package sched.
+const (
+	// DefaultMaxAddressesPerAnswer of one DNS answer are used.
+	DefaultMaxAddressesPerAnswer = 64
+	// DefaultAttemptTimeout leaves room for the SYNs a kernel sends at 0, 1 and 3 s.
+	DefaultAttemptTimeout = 5 * time.Second
+	// DefaultTimeout bounds a race, or one round of a probe.
+	DefaultTimeout = 30 * time.Second
+	// DefaultMaxInFlight lets two full answers race all at once.
+	DefaultMaxInFlight = 2 * DefaultMaxAddressesPerAnswer
+	// DefaultProbeMaxInFlight is lower: nobody waits for a probe's first answer.
+	DefaultProbeMaxInFlight = 32
+	// DefaultRounds is how often a probe connects to each address.
+	DefaultRounds = 1
+	// DefaultInterval is the time from one round of a probe to the next.
+	DefaultInterval = time.Second
+
+	MaxResolutionDelay = 2 * time.Second
+	MinTimeout         = time.Millisecond
+	MaxAttemptTimeout  = 5 * time.Minute
+	MaxTimeout         = 10 * time.Minute
+	MaxMaxInFlight     = 1000
+	MaxFirstFamily     = 1000
+	MaxMaxAddresses    = 1000
+	MaxRounds          = 100
+	MaxSamples         = 10_000 // candidates times rounds
+	MinInterval        = 10 * time.Millisecond
+	MaxInterval        = time.Hour
+)
+
+// Selection says which addresses are used and how they are ordered.
+type Selection struct {
+	// OnlyFamily leaves the other family out. FamilyAny: both are used.
+	OnlyFamily addrsel.Family
+	// PreferredFamily comes first, and its answer is what the first attempt
+	// waits for. FamilyAny: RFC 6724 decides, and the attempt waits for IPv6.
+	PreferredFamily addrsel.Family
+	// FirstFamilyCount is RFC 8305's First Address Family Count. 0: 1.
+	FirstFamilyCount int
+	// ResolutionDelay is RFC 8305's Resolution Delay, up to MaxResolutionDelay.
+	// nil: 50 ms; a pointer to 0 does not wait.
+	ResolutionDelay *time.Duration
+	// MaxAddressesPerAnswer of each DNS answer are used. 0: 64.
+	MaxAddressesPerAnswer int
+}
+
+// Options say how a race starts and bounds its attempts.
+type Options struct {
+	// Strategy says when the next attempt starts. Zero: staggered.
+	Strategy sched.Strategy
+	// AttemptDelay is RFC 8305's Connection Attempt Delay. nil: 250 ms. Less than
+	// 10 ms becomes 10 ms, more than 2 s becomes 2 s, negative is refused. Only
+	// the staggered strategy has a use for it; with the others it is nil in a
+	// result.
+	AttemptDelay *time.Duration
+	// AttemptTimeout bounds one attempt. 0: 5 s.
+	AttemptTimeout time.Duration
+	// Timeout bounds the race, resolution included. 0: 30 s.
+	Timeout time.Duration
+	// MaxInFlight bounds the attempts in flight. 0: 128.
+	MaxInFlight int
+}
+
+// ProbeOptions say how a probe starts and bounds its attempts.
+type ProbeOptions struct {
+	// AttemptTimeout bounds one attempt. 0: 5 s.
+	AttemptTimeout time.Duration
+	// Timeout bounds one round; in the first one resolution counts too. 0: 30 s.
+	Timeout time.Duration
+	// MaxInFlight bounds the attempts in flight. 0: 32.
+	MaxInFlight int
+}
+
+// Warning is a remark about a request that was accepted.
+type Warning struct {
+	Field   string // such as "options.attempt_delay"
+	Message string
+}
+
+// RequestError says all that is wrong with a request.
+type RequestError struct{ Fields []FieldError }
+
+// FieldError says what is wrong with one field and what is allowed.
+type FieldError struct {
+	Field   string // as the wire contract calls it, such as "options.timeout"
+	Message string // goes on after the field's name: "is 0s; allowed is ..."
+}
+
+// Error lists the fields, each with its message.
+func (e *RequestError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = f.Field + " " + f.Message
+	}
+	return strings.Join(parts, "; ")
+}
+
+// checker collects what is wrong with a request.
+type checker struct{ fields []FieldError }
+
+func (c *checker) err() error {
+	if len(c.fields) == 0 {
+		return nil
+	}
+	return &RequestError{Fields: c.fields}
+}
+
+func (c *checker) wrongf(field, format string, args ...any) {
+	c.fields = append(c.fields, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// between returns v, or def when v is zero, and complains outside lo to hi.
+func between[T int | time.Duration](c *checker, field string, v, def, lo, hi T) T {
+	if v == 0 {
+		return def
+	}
+	if v < lo || v > hi {
+		c.wrongf(field, "is %v; allowed is %v to %v", v, lo, hi)
+	}
+	return v
+}
+
+func (c *checker) family(field string, f addrsel.Family) {
+	if f > addrsel.FamilyIPv6 {
+		c.wrongf(field, "is %d; allowed is IPv4, IPv6 or unset", f)
+	}
+}
+
+func (c *checker) selection(s Selection) Selection {
+	c.family("selection.only_family", s.OnlyFamily)
+	c.family("selection.preferred_family", s.PreferredFamily)
+	if s.OnlyFamily != addrsel.FamilyAny && s.PreferredFamily != addrsel.FamilyAny && s.OnlyFamily != s.PreferredFamily {
+		c.wrongf("selection.preferred_family", "is %s, which selection.only_family leaves out; drop one of the two", s.PreferredFamily)
+	}
+	s.FirstFamilyCount = between(c, "selection.first_address_family_count", s.FirstFamilyCount, 1, 1, MaxFirstFamily)
+	s.MaxAddressesPerAnswer = between(c, "selection.max_addresses_per_answer",
+		s.MaxAddressesPerAnswer, DefaultMaxAddressesPerAnswer, 1, MaxMaxAddresses)
+	delay := sched.DefaultResolutionDelay
+	if s.ResolutionDelay != nil {
+		delay = between(c, "selection.resolution_delay", *s.ResolutionDelay, 0, 0, MaxResolutionDelay)
+	}
+	s.ResolutionDelay = &delay
+	return s
+}
+
+func (c *checker) options(o Options) (Options, []Warning) {
+	if o.Strategy > sched.AllAtOnce {
+		c.wrongf("options.strategy", "is %d; allowed is staggered, sequential or all at once", o.Strategy)
+	}
+	o.AttemptTimeout = between(c, "options.attempt_timeout", o.AttemptTimeout, DefaultAttemptTimeout, MinTimeout, MaxAttemptTimeout)
+	o.Timeout = between(c, "options.timeout", o.Timeout, DefaultTimeout, MinTimeout, MaxTimeout)
+	o.MaxInFlight = between(c, "options.max_in_flight", o.MaxInFlight, DefaultMaxInFlight, 1, MaxMaxInFlight)
+	return c.attemptDelay(o)
+}
+
+// attemptDelay puts the delay into the bounds of RFC 8305 section 8 and says so.
+func (c *checker) attemptDelay(o Options) (Options, []Warning) {
+	const field = "options.attempt_delay"
+	asked := o.AttemptDelay
+	delay := sched.DefaultAttemptDelay
+	if asked != nil {
+		delay = *asked
+	}
+	if delay < 0 {
+		c.wrongf(field, "is %v; allowed is 0s or more (10ms to 2s take effect)", delay)
+	}
+	delay = min(max(delay, sched.MinAttemptDelay), sched.MaxAttemptDelay)
+	o.AttemptDelay = &delay
+	switch {
+	case o.Strategy != sched.Staggered:
+		o.AttemptDelay = nil
+		if asked != nil {
+			return o, []Warning{{field, "has no effect: only the staggered strategy has an attempt delay"}}
+		}
+	case asked != nil && delay != *asked:
+		return o, []Warning{{field, fmt.Sprintf("%v became %v: RFC 8305 section 8 allows 10ms to 2s", *asked, delay)}}
+	case delay < sched.RecommendedMinAttemptDelay:
+		return o, []Warning{{field, fmt.Sprintf("%v is below the 100ms that RFC 8305 section 8 recommends: servers see more connections in vain", delay)}}
+	}
+	return o, nil
+}
+
+func (c *checker) probeOptions(o ProbeOptions) ProbeOptions {
+	o.AttemptTimeout = between(c, "options.attempt_timeout", o.AttemptTimeout, DefaultAttemptTimeout, MinTimeout, MaxAttemptTimeout)
+	o.Timeout = between(c, "options.timeout", o.Timeout, DefaultTimeout, MinTimeout, MaxTimeout)
+	o.MaxInFlight = between(c, "options.max_in_flight", o.MaxInFlight, DefaultProbeMaxInFlight, 1, MaxMaxInFlight)
+	return o
+}

@@ -1,0 +1,205 @@
+package racer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// ProbeRequest asks for a probe. Every zero value but Target's means the default.
+type ProbeRequest struct {
+	Target    Target
+	Selection Selection
+	Options   ProbeOptions
+	// Rounds is how often every address is connected to; the name is resolved
+	// once. 0: 1; at most MaxRounds.
+	Rounds int
+	// Interval is from the start of one round to the start of the next; a round
+	// that takes longer delays the next one. 0: 1 s.
+	Interval time.Duration
+}
+
+// Validate returns a *RequestError that says all that is wrong with the request,
+// or nil. Probe checks the same.
+func (req ProbeRequest) Validate() error {
+	_, err := checkProbe(&req)
+	return err
+}
+
+// ProbeResult is the result of a probe.
+type ProbeResult struct {
+	Run
+	Options  ProbeOptions  // in effect
+	Rounds   int           // begun
+	Interval time.Duration // in effect
+	Report   Report
+}
+
+// Probe connects to every address, round after round, and gives up none because
+// another was faster. The error is a *RequestError, or the cause of ctx's
+// cancellation.
+func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, error) {
+	p, err := checkProbe(&req)
+	if err != nil {
+		return nil, err
+	}
+	var probe prober
+	for round := 1; round <= req.Rounds; round++ {
+		if round > 1 && !wait(ctx, probe.next(req.Interval)) {
+			probe.end, probe.run.Duration = whyLeft(ctx), time.Since(probe.run.Start)
+			break
+		}
+		e := newEngine(r, p, false)
+		e.run(ctx)
+		if probe.add(e, round); probe.over() {
+			break
+		}
+		p = e.again()
+	}
+	if probe.end == sched.EndCallerLeft {
+		return nil, context.Cause(ctx)
+	}
+	return probe.result(req), nil
+}
+
+// ErrStopWatch ends a Watch without error when its function returns it.
+var ErrStopWatch = errors.New("stop watching")
+
+// Watch resolves and probes again and again, one round at a time, and hands each
+// result and its number, from 1, to report. It ends when ctx does, with the cause
+// of that, or when report returns an error: with that error, ErrStopWatch aside.
+// req.Rounds must be 0.
+func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round int64, result *ProbeResult) error) error {
+	if req.Rounds != 0 {
+		return &RequestError{Fields: []FieldError{{"rounds", "is set; a watch has no end"}}}
+	}
+	for round := int64(1); ; round++ {
+		result, err := r.Probe(ctx, req)
+		if err != nil {
+			return err
+		}
+		if err := report(round, result); err != nil {
+			if errors.Is(err, ErrStopWatch) {
+				return nil
+			}
+			return err
+		}
+		if !wait(ctx, time.Until(result.Start.Add(result.Interval))) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// checkProbe plans the probe and puts the defaults into req.
+func checkProbe(req *ProbeRequest) (plan, error) {
+	p, o, err := planProbe(req.Target, req.Selection, req.Options)
+	var c checker
+	if bad, ok := errors.AsType[*RequestError](err); ok {
+		c.fields = bad.Fields
+	}
+	req.Options = o
+	req.Rounds = between(&c, "rounds", req.Rounds, DefaultRounds, 1, MaxRounds)
+	req.Interval = between(&c, "interval", req.Interval, DefaultInterval, MinInterval, MaxInterval)
+	if n := len(req.Target.Candidates) * req.Rounds; n > MaxSamples && req.Rounds <= MaxRounds {
+		c.wrongf("rounds", "times candidates is %d; allowed is %d", n, MaxSamples)
+	}
+	return p, c.err()
+}
+
+// again is the plan of a further round: the addresses of this one, and nothing
+// to ask. What was too much of an answer stays skipped.
+func (e *engine) again() plan {
+	p := e.plan
+	p.cfg.Questions, p.asked, p.literals, p.known = nil, nil, nil, e.known
+	for _, entry := range e.log {
+		if a := entry.Action; a.Kind == sched.Settle && a.Skip == sched.SkipTooMany {
+			p.known[a.Candidate].skip = a.Skip
+		}
+	}
+	return p
+}
+
+// wait returns false when ctx ends first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// prober joins the rounds of a probe.
+type prober struct {
+	run        Run
+	rounds     int
+	last       time.Time // when the latest round began
+	candidates []Candidate
+	end        sched.EndReason
+}
+
+// next returns how long to wait for the start of the next round.
+func (p *prober) next(interval time.Duration) time.Duration {
+	return time.Until(p.last.Add(interval))
+}
+
+// add takes in a round. All offsets are moved to the start of the first one.
+func (p *prober) add(e *engine, round int) {
+	candidates := e.fold(round)
+	if round == 1 {
+		p.run, p.candidates = e.summary(), candidates
+		p.run.Transcript = nil
+	} else {
+		p.join(candidates, e.start.Sub(p.run.Start))
+	}
+	base := e.start.Sub(p.run.Start)
+	p.run.Transcript = append(p.run.Transcript, e.transcript(round, base)...)
+	p.run.Duration = base + e.took
+	p.rounds, p.last = round, e.start
+	p.ended(e.end)
+}
+
+// join appends a later round's attempts. The order of the candidates is that of
+// the first round: the same facts rank the same way.
+func (p *prober) join(candidates []Candidate, base time.Duration) {
+	for i := range p.candidates {
+		c := &p.candidates[i]
+		c.Outcome = candidates[i].Outcome
+		for _, a := range candidates[i].Attempts {
+			if a.Begun {
+				a.Start += base
+			}
+			a.End += base
+			c.Attempts = append(c.Attempts, a)
+		}
+	}
+}
+
+// ended keeps the reason that says most about the whole: a round that was cut
+// short is not made good by a later one that was not.
+func (p *prober) ended(end sched.EndReason) {
+	if p.end == sched.EndNone || end != sched.EndCompleted {
+		p.end = end
+	}
+}
+
+// over says that a further round makes no sense: there is nothing to probe, or
+// nobody waits any more.
+func (p *prober) over() bool {
+	return p.end != sched.EndCompleted && p.end != sched.EndTimedOut || len(p.candidates) == 0
+}
+
+func (p *prober) result(req ProbeRequest) *ProbeResult {
+	p.run.End = p.end
+	return &ProbeResult{
+		Run:      p.run,
+		Options:  req.Options,
+		Rounds:   p.rounds,
+		Interval: req.Interval,
+		Report:   report(p.candidates),
+	}
+}

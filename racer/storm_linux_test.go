@@ -1,0 +1,146 @@
+package racer
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// A thousand races, eight at a time, over hosts that accept, refuse and swallow,
+// each ended at a random moment by its caller, its deadline or a winner. Nothing
+// is left of them: no goroutine, no descriptor, no connection.
+func TestThousandRacesLeaveNothing(t *testing.T) {
+	accept, refuse, swallow := behaviour(netlab.Accept), behaviour(netlab.Refuse), behaviour(netlab.Swallow)
+	hosts, target := onePort(t,
+		[]string{"127.0.0.1", ipv6Loopback(t), "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"},
+		accept, accept, accept, refuse, refuse, swallow, swallow)
+	racer := New(Config{})
+	storm(t, racer, target, 20, 99) // Go's poller and the like open once
+	checkClosed := func() {
+		for _, h := range hosts[:3] {
+			eventually(t, "no connection is open", func() bool { return h.Open() == 0 })
+		}
+	}
+	checkClosed()
+	before := resources(t)
+	ends := storm(t, racer, target, 1000, 1)
+	checkNothingLeft(t, before, hosts[:3])
+	t.Logf("races ended: %v", ends)
+	for _, end := range []string{"won", "exhausted", "deadline_near", "the caller left"} {
+		if ends[end] == 0 {
+			t.Errorf("none of the races ended that way: %s", end)
+		}
+	}
+}
+
+// storm runs races and counts how they ended.
+func storm(t *testing.T, racer *Racer, target Target, count int, seed uint64) map[string]int {
+	t.Helper()
+	var (
+		workers sync.WaitGroup
+		mu      sync.Mutex
+		ends    = make(map[string]int)
+		jobs    = make(chan uint64)
+	)
+	for range 8 {
+		workers.Go(func() {
+			for n := range jobs {
+				end := randomRace(t, racer, target, rand.New(rand.NewPCG(seed, n)))
+				mu.Lock()
+				ends[end]++
+				mu.Unlock()
+			}
+		})
+	}
+	for n := range count {
+		jobs <- uint64(n)
+	}
+	close(jobs)
+	workers.Wait()
+	return ends
+}
+
+// randomRace runs one race and returns how it ended.
+func randomRace(t *testing.T, racer *Racer, target Target, rng *rand.Rand) string {
+	ctx, cancel := randomContext(t.Context(), rng)
+	defer cancel()
+	req := randomRequest(target, rng)
+	var (
+		r   *RaceResult
+		err error
+	)
+	if rng.IntN(2) == 0 {
+		r, err = racer.Race(ctx, req)
+	} else {
+		r, err = dialAndClose(ctx, t, racer, req)
+	}
+	switch {
+	case errors.Is(err, errCause) && r == nil:
+		return "the caller left"
+	case err != nil:
+		t.Errorf("error is %v with %v", err, r)
+		return err.Error()
+	}
+	checkRace(t, r)
+	if len(r.Candidates) != len(req.Target.Candidates) {
+		t.Errorf("%d candidates of %d have an outcome", len(r.Candidates), len(req.Target.Candidates))
+	}
+	return r.End.String()
+}
+
+// dialAndClose takes an error for want of a winner for the result it holds.
+func dialAndClose(ctx context.Context, t *testing.T, racer *Racer, req RaceRequest) (*RaceResult, error) {
+	conn, r, err := racer.Dial(ctx, req)
+	if conn != nil {
+		if got, want := conn.RemoteAddr().String(), r.Winner.Endpoint.String(); got != want {
+			t.Errorf("the connection is to %s, the winner is %s", got, want)
+		}
+		if err := conn.Close(); err != nil {
+			t.Errorf("the winner's connection: %v", err)
+		}
+	}
+	if lost, ok := errors.AsType[*NotWonError](err); ok && conn == nil {
+		return lost.Result, nil
+	}
+	return r, err
+}
+
+// randomContext is one that is cancelled, one that has a deadline, or one that
+// outlives the race.
+func randomContext(ctx context.Context, rng *rand.Rand) (context.Context, func()) {
+	moment := 60 * ms >> rng.IntN(12) // down to 29 µs, when most is in the making
+	switch rng.IntN(3) {
+	case 0:
+		ctx, cancel := context.WithCancelCause(ctx)
+		timer := time.AfterFunc(moment, func() { cancel(errCause) })
+		return ctx, func() { timer.Stop(); cancel(nil) }
+	case 1:
+		return context.WithTimeout(ctx, moment)
+	default:
+		return ctx, func() {}
+	}
+}
+
+func randomRequest(target Target, rng *rand.Rand) RaceRequest {
+	var req RaceRequest
+	for _, i := range rng.Perm(len(target.Candidates))[:1+rng.IntN(len(target.Candidates))] {
+		req.Target.Candidates = append(req.Target.Candidates, target.Candidates[i])
+	}
+	delay := time.Duration(10+rng.IntN(30)) * ms
+	req.Options = Options{
+		Strategy:       sched.Strategy(rng.IntN(3)),
+		AttemptTimeout: time.Duration(20+rng.IntN(40)) * ms,
+		Timeout:        time.Duration(50+rng.IntN(200)) * ms,
+		MaxInFlight:    rng.IntN(4),
+	}
+	if req.Options.Strategy == sched.Staggered {
+		req.Options.AttemptDelay = &delay
+	}
+	return req
+}

@@ -1,0 +1,150 @@
+package racer
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Target is what to connect to: either Name or Candidates.
+type Target struct {
+	// Name is a name or an address with a port: "example.com:443",
+	// "192.0.2.1:443", "[2001:db8::1]:443".
+	Name string
+	// Candidates are the caller's own, at most MaxCandidates of which at most
+	// MaxNames are names.
+	Candidates []CandidateSpec
+}
+
+// CandidateSpec is one of the caller's own candidates.
+type CandidateSpec struct {
+	// Endpoint is an address or a name, and the port. Every address of a name
+	// becomes a candidate.
+	Endpoint string
+	// Label is the caller's word for it, repeated in the result; at most
+	// MaxLabelLength characters.
+	Label string
+}
+
+// Limits of a target.
+const (
+	MaxCandidates     = 1000
+	MaxNames          = 64
+	MaxLabelLength    = 100
+	MaxEndpointLength = 262 // a name, its final dot, a bracketed zone or a port: all fit
+)
+
+// endpoint is a parsed CandidateSpec: addr or name, and port.
+type endpoint struct {
+	addr netip.Addr
+	name string
+	port uint16
+}
+
+// parseEndpoint takes apart "host:port". Its error is a sentence that says what
+// to write instead.
+func parseEndpoint(s string) (endpoint, error) {
+	if len(s) > MaxEndpointLength {
+		return endpoint{}, fmt.Errorf("is %d characters long; %d are allowed", len(s), MaxEndpointLength)
+	}
+	host, portText, err := net.SplitHostPort(s)
+	if err != nil {
+		return endpoint{}, hostPortError(s)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil || port == 0 || portText[0] == '+' {
+		return endpoint{}, fmt.Errorf("has the port %s; write a number from 1 to 65535", quote(portText))
+	}
+	e := endpoint{port: uint16(port)}
+	bracketed := strings.HasPrefix(s, "[")
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() == bracketed {
+		e.addr = addr
+		return e, nil
+	}
+	if bracketed {
+		return endpoint{}, fmt.Errorf("has %s in brackets; they are for IPv6 addresses such as [2001:db8::1]", quote(host))
+	}
+	e.name = host
+	return e, checkName(host)
+}
+
+// quote repeats what the caller wrote, in ASCII and not at length: it goes into
+// an error, and those must be short.
+func quote(s string) string {
+	const most = 80
+	quoted := strconv.QuoteToASCII(s)
+	if len(quoted) > most {
+		return quoted[:most] + `..."`
+	}
+	return quoted
+}
+
+func hostPortError(s string) error {
+	switch {
+	case s == "":
+		return errors.New(`is empty; write a name or an address and a port, such as "example.com:443"`)
+	case strings.Count(s, ":") > 1 && !strings.Contains(s, "["):
+		return fmt.Errorf(`is %s; write an IPv6 address in brackets and add a port: "[2001:db8::1]:443"`, quote(s))
+	default:
+		return fmt.Errorf(`is %s, which has no port; write it as in "example.com:443" or "[2001:db8::1]:443"`, quote(s))
+	}
+}
+
+// checkName accepts what can stand in DNS. A name that ends in a number is an
+// IPv4 address in an old spelling (127.1, 0x7f.1, 2130706433): some resolvers
+// understand these, so they must not get there.
+func checkName(name string) error {
+	bare := strings.TrimSuffix(name, ".")
+	if bare == "" {
+		return errors.New(`has no name or address before the port; write it as in "example.com:443"`)
+	}
+	if len(bare) > 253 {
+		return fmt.Errorf("has a name of %d characters; DNS allows 253", len(bare))
+	}
+	labels := strings.Split(bare, ".")
+	for _, label := range labels {
+		if err := checkLabel(label); err != nil {
+			return err
+		}
+	}
+	if isNumber(labels[len(labels)-1]) {
+		return fmt.Errorf("has %s, which is neither a name nor an address; write an IPv4 address as four decimal numbers", quote(name))
+	}
+	return nil
+}
+
+func checkLabel(label string) error {
+	if label == "" || len(label) > 63 {
+		return errors.New("has a name with a part that is empty or longer than 63 characters")
+	}
+	for _, c := range []byte(label) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case c >= 0x80:
+			return errors.New("has a name that is not ASCII; write it in its ASCII form (xn--...)")
+		default:
+			return fmt.Errorf("has a name with the character %q; letters, digits, '-' and '_' are allowed", c)
+		}
+	}
+	return nil
+}
+
+func isNumber(label string) bool {
+	digits, base := label, 10
+	if len(label) > 1 && (label[:2] == "0x" || label[:2] == "0X") {
+		digits, base = label[2:], 16
+		if digits == "" {
+			return true
+		}
+	}
+	for _, c := range []byte(digits) {
+		hex := base == 16 && ('a' <= c|0x20 && c|0x20 <= 'f')
+		if !hex && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}

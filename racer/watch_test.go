@@ -1,0 +1,132 @@
+package racer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// A watch resolves anew each round: where the name points is where it connects.
+func TestWatchFollowsTheName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.answers("moving.example", sched.AAAA, 1*ms, sched.NotFound)
+		n.resolves("moving.example", sched.A, 2*ms, "192.0.2.1")
+		n.host("192.0.2.1:443", connects(20*ms))
+		n.host("192.0.2.2:443", refuses(1*ms))
+		var seen []string
+		began := time.Now()
+		err := n.racer().Watch(t.Context(), ProbeRequest{Target: Target{Name: "moving.example:443"}}, func(round int64, r *ProbeResult) error {
+			checkProbed(t, r)
+			seen = append(seen, fmt.Sprintf("%d at %v: %s %d", round, r.Start.Sub(began), r.Report.Candidates[0].Endpoint, r.Report.Verdict))
+			if round == 3 {
+				return ErrStopWatch
+			}
+			n.resolves("moving.example", sched.A, 2*ms, "192.0.2.2")
+			return nil
+		})
+		must(t, err)
+		if want := []string{
+			fmt.Sprintf("1 at 0s: 192.0.2.1:443 %d", Reachable),
+			fmt.Sprintf("2 at 1s: 192.0.2.2:443 %d", Unreachable),
+			fmt.Sprintf("3 at 2s: 192.0.2.2:443 %d", Unreachable),
+		}; !slices.Equal(seen, want) {
+			t.Errorf("rounds are %q, want %q", seen, want)
+		}
+		if len(n.asked) != 6 || time.Since(began) != 2001*ms+2*ms {
+			t.Errorf("%d questions, %v; want 6 and 2.003s", len(n.asked), time.Since(began))
+		}
+	})
+}
+
+// A round that takes longer than the interval delays the next, and a name that
+// is gone for a while is a result like any other.
+func TestWatchGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.answers("one.example", sched.AAAA, 1*ms, sched.NotFound)
+		n.answers("one.example", sched.A, 700*ms, sched.Broken)
+		n.host("192.0.2.1:443", connects(20*ms))
+		var ends []string
+		began := time.Now()
+		err := n.racer().Watch(t.Context(), ProbeRequest{Target: Target{Name: "one.example:443"}, Interval: 500 * ms},
+			func(round int64, r *ProbeResult) error {
+				ends = append(ends, fmt.Sprintf("%s from %v", r.End, r.Start.Sub(began)))
+				if round == 2 {
+					n.resolves("one.example", sched.A, 2*ms, "192.0.2.1")
+				}
+				if round == 4 {
+					return fmt.Errorf("enough: %w", ErrStopWatch)
+				}
+				return nil
+			})
+		must(t, err)
+		want := []string{"resolution_failed from 0s", "resolution_failed from 700ms", "completed from 1.4s", "completed from 1.9s"}
+		if !slices.Equal(ends, want) {
+			t.Errorf("rounds end %q, want %q", ends, want)
+		}
+	})
+}
+
+func TestWatchEndsWithTheErrorOfReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:443", connects(20*ms))
+		err := n.racer().Watch(t.Context(), ProbeRequest{Target: literals(1)}, func(int64, *ProbeResult) error { return errCause })
+		if !errors.Is(err, errCause) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:443", connects(20*ms))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(2500*ms, func() { cancel(errCause) })
+		rounds := int64(0)
+		began := time.Now()
+		err := n.racer().Watch(ctx, ProbeRequest{Target: literals(1)}, func(round int64, _ *ProbeResult) error {
+			rounds = round
+			return nil
+		})
+		if err != errCause || rounds != 3 || time.Since(began) != 2500*ms { //nolint:errorlint // it is to be the cause itself
+			t.Errorf("%v after %d rounds and %v", err, rounds, time.Since(began))
+		}
+	})
+}
+
+// A deadline in the middle of a round: its result is reported, then it is over.
+func TestWatchReportsTheRoundOfTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:443", silent)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*ms)
+		defer cancel()
+		var ends []sched.EndReason
+		err := n.racer().Watch(ctx, ProbeRequest{Target: literals(1)}, func(_ int64, r *ProbeResult) error {
+			ends = append(ends, r.End)
+			return nil
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || !slices.Equal(ends, []sched.EndReason{sched.EndDeadlineNear}) {
+			t.Errorf("%v after %v", err, ends)
+		}
+	})
+}
+
+// A watch has no end, so a number of rounds is refused, and nothing is tried.
+func TestWatchRefusesRounds(t *testing.T) {
+	for _, rounds := range []int{1, 2, -1} {
+		err := newNetwork(t).racer().Watch(t.Context(), ProbeRequest{Target: literals(1), Rounds: rounds}, nil)
+		wantProblem(t, fieldErrors(t, err), "rounds", "a watch has no end")
+	}
+	err := newNetwork(t).racer().Watch(t.Context(), ProbeRequest{Target: literals(1), Interval: -1}, nil)
+	wantProblem(t, fieldErrors(t, err), "interval", "is -1ns")
+}

@@ -1,0 +1,163 @@
+package racer
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// checkRace holds what is true of every result of a race.
+func checkRace(t testing.TB, r *RaceResult) {
+	t.Helper()
+	checkRun(t, &r.Run)
+	checkCandidates(t, r.Candidates)
+	checkWinner(t, r)
+	checkSettled(t, &r.Run, r.Candidates)
+	if r.Options.Strategy != sched.AllAtOnce {
+		checkGaps(t, r.Transcript)
+	}
+	var begun int
+	for i := range r.Candidates {
+		c := &r.Candidates[i]
+		if len(c.Attempts) > 1 {
+			t.Errorf("%s has %d attempts, want one at most", c.Endpoint, len(c.Attempts))
+		}
+		for j := range c.Attempts {
+			checkAttempt(t, &r.Run, &c.Attempts[j])
+			if c.Attempts[j].Begun {
+				begun++
+			}
+		}
+	}
+	if c := r.Cost; c.Attempts != begun || c.Dropped > c.Connected || c.Connected > c.Attempts {
+		t.Errorf("cost is %+v with %d attempts begun", c, begun)
+	}
+}
+
+// checkRun holds that the transcript is in order and ends with Finish, and that
+// the run says the same.
+func checkRun(t testing.TB, r *Run) {
+	t.Helper()
+	if len(r.Transcript) == 0 {
+		t.Fatal("the transcript is empty")
+	}
+	for i, e := range r.Transcript {
+		if (e.Event.Kind == 0) == (e.Action.Kind == 0) {
+			t.Errorf("entry %d is not one of event and action: %+v", i, e)
+		}
+		if e.Event.Kind != 0 && e.Event.At != e.At {
+			t.Errorf("entry %d: the event %s is at %v and its entry at %v", i, e.Event, e.Event.At, e.At)
+		}
+		if e.At < 0 || e.At > r.Duration {
+			t.Errorf("entry %d is at %v of %v", i, e.At, r.Duration)
+		}
+	}
+	last := r.Transcript[len(r.Transcript)-1]
+	if last.Action.Kind != sched.Finish || last.At != r.Duration {
+		t.Errorf("the last entry is %q, want finish at %v", last.Entry, r.Duration)
+	}
+	for _, q := range r.Queries {
+		if q.Answered && (q.Duration < 0 || (q.Status == sched.Positive) != (q.Failure == sched.Failure{})) {
+			t.Errorf("query %+v contradicts itself", q)
+		}
+	}
+}
+
+// checkCandidates holds that positions count up, and that what was not to be
+// tried comes last and was not tried.
+func checkCandidates(t testing.TB, cs []Candidate) {
+	t.Helper()
+	tried := make(map[netip.AddrPort]bool)
+	skipping := false
+	for i := range cs {
+		c := &cs[i]
+		skipped := c.Outcome == sched.OutcomeSkipped
+		if c.Position != i+1 {
+			t.Errorf("candidate %d has position %d", i, c.Position)
+		}
+		if skipping && !skipped {
+			t.Errorf("%s comes behind a skipped one", c.Endpoint)
+		}
+		skipping = skipped
+		if skipped != (c.Skip != sched.SkipNone) {
+			t.Errorf("%s is %s with skip reason %q", c.Endpoint, c.Outcome, c.Skip)
+		}
+		idle := skipped || c.Outcome == sched.OutcomeNotStarted
+		if idle != (len(c.Attempts) == 0) {
+			t.Errorf("%s is %s with %d attempts", c.Endpoint, c.Outcome, len(c.Attempts))
+		}
+		if c.Endpoint.Addr().Is4In6() || (c.Name == "") != (c.Origin == OriginLiteral) {
+			t.Errorf("%s comes from %d %q", c.Endpoint, c.Origin, c.Name)
+		}
+		if !skipped && tried[c.Endpoint] {
+			t.Errorf("%s is there twice", c.Endpoint)
+		}
+		tried[c.Endpoint] = tried[c.Endpoint] || !skipped
+	}
+}
+
+func checkWinner(t testing.TB, r *RaceResult) {
+	t.Helper()
+	var winners []*Candidate
+	for i := range r.Candidates {
+		if r.Candidates[i].Outcome == sched.OutcomeWon {
+			winners = append(winners, &r.Candidates[i])
+		}
+	}
+	switch {
+	case r.End != sched.EndWon && (r.Winner != nil || len(winners) > 0):
+		t.Errorf("the race ended %s and %d won", r.End, len(winners))
+	case r.End == sched.EndWon && (len(winners) != 1 || r.Winner != winners[0]):
+		t.Errorf("Winner is %+v, %d candidates won", r.Winner, len(winners))
+	}
+}
+
+// checkSettled holds that every candidate has its one final outcome in the
+// transcript, in the order of positions.
+func checkSettled(t testing.TB, r *Run, cs []Candidate) {
+	t.Helper()
+	var settled []Entry
+	for _, e := range r.Transcript {
+		if e.Action.Kind == sched.Settle {
+			settled = append(settled, e)
+		}
+	}
+	if !slices.EqualFunc(settled, cs, func(e Entry, c Candidate) bool {
+		return e.Endpoint == c.Endpoint && e.Action.Outcome == c.Outcome && e.Action.Reason == c.Reason
+	}) {
+		t.Errorf("%d candidates, and the transcript settles %v", len(cs), settled)
+	}
+}
+
+func checkAttempt(t testing.TB, r *Run, a *Attempt) {
+	t.Helper()
+	if a.Number < 1 || a.End > r.Duration || a.Begun && (a.Start < 0 || a.Start > a.End) {
+		t.Errorf("attempt %+v does not fit a run of %v", a, r.Duration)
+	}
+	failed := a.Outcome == sched.OutcomeFailed || a.Outcome == sched.OutcomeTimedOut
+	late := a.Outcome == sched.OutcomeConnectedLate // and has a failure if its own time was up
+	if !late && failed != (a.Failure.Type != "") {
+		t.Errorf("attempt %d is %s with failure %+v", a.Number, a.Outcome, a.Failure)
+	}
+	if !a.Begun && (a.Start != 0 || a.Duration() != 0) {
+		t.Errorf("attempt %d has not begun and took %v from %v", a.Number, a.Duration(), a.Start)
+	}
+}
+
+// checkGaps holds RFC 8305 section 5: no start within 10 ms of the one before
+// (H2-31).
+func checkGaps(t testing.TB, transcript []Entry) {
+	t.Helper()
+	before := -sched.MinAttemptDelay
+	for _, e := range transcript {
+		if e.Event.Kind != sched.Started {
+			continue
+		}
+		if e.At-before < sched.MinAttemptDelay {
+			t.Errorf("%s started %v after the one before", e.Endpoint, e.At-before)
+		}
+		before = e.At
+	}
+}
