@@ -1,0 +1,44 @@
+package server
+
+import connracev1 "github.com/connrace/connrace/proto/connrace/v1"
+
+// The functions here return a step that makes a reply smaller, for lostError:
+// first the transcript goes, then the candidates from the last one, then what
+// DNS answered. A step returns false when nothing is left to cut.
+
+func cutRank(m *connracev1.ResolveAndRankResponse) func() bool {
+	return func() bool {
+		return cutTranscript(m.GetRun()) || halve(&m.Schedule) || halve(&m.Candidates) || cutResolution(m.GetRun())
+	}
+}
+
+func cutRace(m *connracev1.RaceResponse) func() bool {
+	return func() bool {
+		return cutTranscript(m.GetRun()) || halve(&m.Candidates) || cutResolution(m.GetRun())
+	}
+}
+
+func cutProbe(run *connracev1.Run, report *connracev1.ProbeReport) func() bool {
+	return func() bool {
+		return cutTranscript(run) || halve(&report.Candidates) || cutResolution(run)
+	}
+}
+
+func cutTranscript(run *connracev1.Run) bool {
+	had := run.GetTranscript() != nil
+	run.Transcript = nil
+	return had
+}
+
+func cutResolution(run *connracev1.Run) bool {
+	had := run.GetResolution() != nil
+	run.Resolution = nil
+	return had
+}
+
+// halve drops the second half of a list.
+func halve[T any](list *[]T) bool {
+	had := len(*list) > 0
+	*list = (*list)[:len(*list)/2]
+	return had
+}

@@ -1,0 +1,294 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
+	"github.com/connrace/connrace/racer"
+	"github.com/connrace/connrace/racer/addrsel"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// run encodes what is common to all replies.
+func (s *service) run(r *racer.Run, transcript bool) *connracev1.Run {
+	m := &connracev1.Run{
+		StartTime:     timestamppb.New(r.Start),
+		Duration:      durationpb.New(r.Duration),
+		DaemonVersion: s.cfg.Version,
+		Vantage:       s.cfg.Vantage,
+		EndReason:     endReasons[r.End],
+		Selection:     selection(r.Selection),
+	}
+	for _, w := range r.Warnings {
+		m.Warnings = append(m.Warnings, &connracev1.Warning{Field: w.Field, Message: w.Message})
+	}
+	if len(r.Queries) > 0 {
+		m.Resolution = &connracev1.Resolution{}
+		for i := range r.Queries {
+			m.Resolution.Queries = append(m.Resolution.Queries, query(&r.Queries[i]))
+		}
+	}
+	if transcript {
+		m.Transcript = encodeTranscript(r.Transcript)
+	}
+	return m
+}
+
+func selection(s racer.Selection) *connracev1.SelectionOptions {
+	return &connracev1.SelectionOptions{
+		OnlyFamily:              families[s.OnlyFamily],
+		PreferredFamily:         families[s.PreferredFamily],
+		FirstAddressFamilyCount: int32(s.FirstFamilyCount),
+		ResolutionDelay:         durationpb.New(*s.ResolutionDelay),
+		MaxAddressesPerAnswer:   int32(s.MaxAddressesPerAnswer),
+	}
+}
+
+func raceOptions(o racer.Options) *connracev1.RaceOptions {
+	m := &connracev1.RaceOptions{
+		Strategy:       strategies[o.Strategy],
+		AttemptTimeout: durationpb.New(o.AttemptTimeout),
+		Timeout:        durationpb.New(o.Timeout),
+		MaxInFlight:    int32(o.MaxInFlight),
+	}
+	if o.AttemptDelay != nil {
+		m.AttemptDelay = durationpb.New(*o.AttemptDelay)
+	}
+	return m
+}
+
+func probeOptions(o racer.ProbeOptions) *connracev1.ProbeOptions {
+	return &connracev1.ProbeOptions{
+		AttemptTimeout: durationpb.New(o.AttemptTimeout),
+		Timeout:        durationpb.New(o.Timeout),
+		MaxInFlight:    int32(o.MaxInFlight),
+	}
+}
+
+func query(q *racer.Query) *connracev1.Query {
+	m := &connracev1.Query{
+		Name:        q.Name,
+		Type:        recordTypes[q.Type],
+		StartOffset: durationpb.New(q.Start),
+		Outcome:     connracev1.QueryOutcome_QUERY_OUTCOME_PENDING,
+	}
+	if !q.Answered {
+		return m
+	}
+	m.Duration = durationpb.New(q.Duration)
+	m.Outcome = queryOutcomes[q.Status]
+	for _, a := range q.Addrs {
+		m.Addresses = append(m.Addresses, a.String())
+	}
+	if q.Status != sched.Positive {
+		m.Failure = failure(q.Failure)
+	}
+	return m
+}
+
+func candidates(cs []racer.Candidate) []*connracev1.Candidate {
+	ms := make([]*connracev1.Candidate, len(cs))
+	for i := range cs {
+		ms[i] = candidate(&cs[i])
+	}
+	return ms
+}
+
+func candidate(c *racer.Candidate) *connracev1.Candidate {
+	m := &connracev1.Candidate{
+		Position:        int32(c.Position),
+		Endpoint:        c.Endpoint.String(),
+		Address:         c.Endpoint.Addr().String(),
+		Port:            int32(c.Endpoint.Port()),
+		Family:          families[c.Family()],
+		Origin:          origins[c.Origin],
+		Name:            c.Name,
+		Label:           c.Label,
+		Index:           index(c.Index),
+		Outcome:         outcomes[c.Outcome],
+		SkipReason:      skipReasons[c.Skip],
+		RankReason:      rankReasons[c.Reason],
+		RankExplanation: explain(c.Reason),
+	}
+	if c.Source.IsValid() {
+		m.SourceAddress = c.Source.String()
+	}
+	for i := range c.Attempts {
+		m.Attempts = append(m.Attempts, attempt(&c.Attempts[i]))
+	}
+	return m
+}
+
+// index is unset for a candidate of a named target.
+func index(i int) *int32 {
+	if i < 0 {
+		return nil
+	}
+	v := int32(i)
+	return &v
+}
+
+func explain(r addrsel.Reason) string {
+	if r == addrsel.ReasonLast {
+		return ""
+	}
+	return r.Text() + " (" + r.Rule() + ")"
+}
+
+func attempt(a *racer.Attempt) *connracev1.Attempt {
+	m := &connracev1.Attempt{
+		Number:        int32(a.Number),
+		Trigger:       triggers[a.Trigger],
+		EndOffset:     durationpb.New(a.End),
+		LocalEndpoint: endpoint(a.Local),
+		Outcome:       outcomes[a.Outcome],
+	}
+	if a.Failure != (sched.Failure{}) {
+		m.Failure = failure(a.Failure)
+	}
+	if a.Begun {
+		m.StartOffset = durationpb.New(a.Start)
+		m.Phases = []*connracev1.Phase{{
+			Kind:        connracev1.PhaseKind_PHASE_KIND_TCP_CONNECT,
+			StartOffset: durationpb.New(a.Start),
+			Duration:    durationpb.New(a.Duration()),
+			ErrorType:   a.Failure.Type,
+		}}
+	}
+	return m
+}
+
+func failure(f sched.Failure) *connracev1.Failure {
+	return &connracev1.Failure{ErrorType: f.Type, Errno: f.Errno, Message: f.Text, Fault: faults[f.Fault]}
+}
+
+// endpoint is empty when it is not known.
+func endpoint(ap netip.AddrPort) string {
+	if !ap.IsValid() {
+		return ""
+	}
+	return ap.String()
+}
+
+func winner(c *racer.Candidate) *connracev1.Winner {
+	if c == nil {
+		return nil
+	}
+	a := &c.Attempts[len(c.Attempts)-1]
+	return &connracev1.Winner{
+		Position:        int32(c.Position),
+		Endpoint:        c.Endpoint.String(),
+		Address:         c.Endpoint.Addr().String(),
+		Port:            int32(c.Endpoint.Port()),
+		Family:          families[c.Family()],
+		Label:           c.Label,
+		Index:           index(c.Index),
+		LocalEndpoint:   endpoint(a.Local),
+		WinOffset:       durationpb.New(a.End),
+		ConnectDuration: durationpb.New(a.Duration()),
+	}
+}
+
+func cost(c racer.Cost) *connracev1.Cost {
+	return &connracev1.Cost{
+		AttemptCount:   int32(c.Attempts),
+		ConnectedCount: int32(c.Connected),
+		DroppedCount:   int32(c.Dropped),
+	}
+}
+
+func masked(r *racer.RaceResult) *connracev1.Masked {
+	if len(r.Masked.Addresses) == 0 {
+		return nil
+	}
+	m := &connracev1.Masked{Summary: r.Masked.Summary(r.Winner)}
+	for _, f := range r.Masked.Families {
+		m.Families = append(m.Families, families[f])
+	}
+	for i := range r.Masked.Addresses {
+		a := &r.Masked.Addresses[i]
+		address := &connracev1.MaskedAddress{
+			Position: int32(a.Position),
+			Endpoint: a.Endpoint.String(),
+			Family:   families[addrsel.FamilyOf(a.Endpoint.Addr())],
+			Outcome:  outcomes[a.Outcome],
+			Duration: durationpb.New(a.Duration),
+		}
+		if a.Failure != (sched.Failure{}) {
+			address.Failure = failure(a.Failure)
+		}
+		m.Addresses = append(m.Addresses, address)
+	}
+	return m
+}
+
+func schedule(starts []racer.ScheduledStart) []*connracev1.ScheduledStart {
+	ms := make([]*connracev1.ScheduledStart, len(starts))
+	for i, st := range starts {
+		ms[i] = &connracev1.ScheduledStart{
+			Position:    int32(st.Position),
+			Endpoint:    st.Endpoint.String(),
+			StartOffset: durationpb.New(st.Start),
+			Trigger:     triggers[st.Trigger],
+		}
+	}
+	return ms
+}
+
+func report(r *racer.Report) *connracev1.ProbeReport {
+	m := &connracev1.ProbeReport{Verdict: verdicts[r.Verdict], VerdictExplanation: r.Explain()}
+	for i := range r.Candidates {
+		c := &r.Candidates[i]
+		m.Candidates = append(m.Candidates, &connracev1.ProbedCandidate{
+			MeasuredPosition: int32(i + 1),
+			Candidate:        candidate(&c.Candidate),
+			Stats:            stats(&c.Stats),
+		})
+	}
+	for i := range r.Families {
+		f := &r.Families[i]
+		m.Families = append(m.Families, &connracev1.ProbedFamily{
+			Family:         families[f.Family],
+			Verdict:        verdicts[f.Verdict],
+			AddressCount:   int32(f.Addresses),
+			ReachableCount: int32(f.Reachable),
+			Stats:          stats(&f.Stats),
+		})
+	}
+	return m
+}
+
+func stats(s *racer.Stats) *connracev1.ConnectStats {
+	m := &connracev1.ConnectStats{
+		Count:            int32(s.Count),
+		FailureCount:     int32(s.Failures),
+		HostFailureCount: int32(s.HostFailures),
+	}
+	for _, k := range s.Kinds {
+		m.Failures = append(m.Failures, &connracev1.FailureCount{
+			ErrorType: k.Type, Errno: k.Errno, Fault: faults[k.Fault], Count: int32(k.Count),
+		})
+	}
+	if len(s.Samples) == 0 {
+		return m
+	}
+	m.Min = durationpb.New(s.Quantile(0))
+	m.Median = durationpb.New(s.Quantile(0.5))
+	m.P90 = durationpb.New(s.Quantile(0.9))
+	m.Max = durationpb.New(s.Quantile(1))
+	m.Last = durationpb.New(s.Samples[len(s.Samples)-1])
+	m.Samples = durations(s.Samples)
+	return m
+}
+
+func durations(ds []time.Duration) []*durationpb.Duration {
+	ms := make([]*durationpb.Duration, len(ds))
+	for i, d := range ds {
+		ms[i] = durationpb.New(d)
+	}
+	return ms
+}

@@ -1,0 +1,59 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// services are what health is told of.
+var services = []string{"", "connrace.v1.RacerService"}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	d := serve(t, plain())
+	client := healthpb.NewHealthClient(d.conn)
+	for _, service := range services {
+		reply, err := client.Check(patient(t), &healthpb.HealthCheckRequest{Service: service})
+		must(t, err)
+		if got := reply.GetStatus(); got != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("%q is %v, want it SERVING", service, got)
+		}
+	}
+	_, err := client.Check(patient(t), &healthpb.HealthCheckRequest{Service: "connrace.v1.Nothing"})
+	if got := status.Code(err); got != codes.NotFound {
+		t.Errorf("an unknown service is %v, want NOT_FOUND", err)
+	}
+}
+
+// A load balancer that watches learns of the end before its connection does.
+func TestHealthAtShutdown(t *testing.T) {
+	t.Parallel()
+	for _, service := range services {
+		d := serve(t, plain())
+		ctx, leave := context.WithCancel(patient(t))
+		stream, err := healthpb.NewHealthClient(d.conn).Watch(ctx, &healthpb.HealthCheckRequest{Service: service})
+		must(t, err)
+		status := func() healthpb.HealthCheckResponse_ServingStatus {
+			reply, err := stream.Recv()
+			must(t, err)
+			return reply.GetStatus()
+		}
+		if got := status(); got != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("%q is %v at first, want it SERVING", service, got)
+		}
+		down := make(chan struct{})
+		go func() {
+			defer close(down)
+			d.shutdown(t)
+		}()
+		if got := status(); got != healthpb.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("%q is %v at the end, want it NOT_SERVING", service, got)
+		}
+		leave()
+		<-down
+	}
+}

@@ -1,0 +1,50 @@
+package server
+
+import (
+	"net"
+	"sync"
+)
+
+// connections are the ones that are open. gRPC forgets those that are still in
+// their handshake when it stops, and waits for them.
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+}
+
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.open {
+		_ = conn.Close() // whoever uses it sees the error
+	}
+}
+
+// tracked is a listener whose connections can be closed from outside.
+type tracked struct {
+	net.Listener
+	open *connections
+}
+
+func (t *tracked) Accept() (net.Conn, error) {
+	conn, err := t.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	t.open.mu.Lock()
+	defer t.open.mu.Unlock()
+	t.open.open[conn] = struct{}{}
+	return &trackedConn{Conn: conn, open: t.open}, nil
+}
+
+type trackedConn struct {
+	net.Conn
+	open *connections
+}
+
+func (c *trackedConn) Close() error {
+	c.open.mu.Lock()
+	delete(c.open.open, c.Conn)
+	c.open.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
+	"github.com/connrace/connrace/racer"
+)
+
+// Limits of the transport.
+const (
+	// maxRequestBytes fits MaxCandidates of the longest endpoints and labels.
+	maxRequestBytes = 512 << 10
+	// maxStreams bounds the RPCs of one connection.
+	maxStreams = 256
+	// maxHeaderBytes bounds the metadata of a request.
+	maxHeaderBytes = 16 << 10
+	// handshakeTimeout bounds how long a new connection may take.
+	handshakeTimeout = 10 * time.Second
+	// minPing is how often a client may ping, with or without RPCs.
+	minPing = 10 * time.Second
+)
+
+// Config holds what a Server needs. Racer is required.
+type Config struct {
+	// Racer does the work.
+	Racer *racer.Racer
+	// Version is reported in every reply.
+	Version string
+	// Vantage is where this daemon stands, as its operator calls it; reported in
+	// every reply. Empty: not said.
+	Vantage string
+	// Logger takes a line for each RPC and each panic. nil: no log.
+	Logger *slog.Logger
+}
+
+// Server serves RacerService, health checks and reflection.
+type Server struct {
+	grpc   *grpc.Server
+	health *health.Server
+
+	stop context.CancelFunc // ends the streams
+	open *connections
+}
+
+// New returns a Server that does not serve yet.
+func New(cfg Config) *Server {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	stopping, stop := context.WithCancel(context.Background())
+	s := &Server{
+		health: health.NewServer(),
+		stop:   stop,
+		open:   &connections{open: make(map[net.Conn]struct{})},
+	}
+	unary, stream := interceptors(cfg.Logger)
+	s.grpc = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxRequestBytes),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.WaitForHandlers(true),
+		grpc.ChainUnaryInterceptor(unary...),
+		grpc.ChainStreamInterceptor(stream...),
+	)
+	connracev1.RegisterRacerServiceServer(s.grpc, &service{cfg: cfg, stopping: stopping})
+	healthpb.RegisterHealthServer(s.grpc, s.health)
+	// Probes ask for the whole server by the empty name, load balancers for the
+	// service by its own.
+	s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	s.health.SetServingStatus(connracev1.RacerService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	registerReflection(s.grpc)
+	return s
+}
+
+// Serve answers RPCs that come in at l until Shutdown, then returns nil. It
+// closes l.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.grpc.Serve(&tracked{Listener: l, open: s.open})
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown turns health checks to NOT_SERVING, ends the streams of WatchProbe,
+// takes no new RPC and waits for the running ones; those still there when ctx
+// ends are cut off. It returns when none is left.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.health.Shutdown()
+	s.stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.open.closeAll()
+		s.grpc.Stop()
+		<-done
+	}
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
+	"github.com/connrace/connrace/racer"
+)
+
+// service implements RacerService.
+type service struct {
+	connracev1.UnimplementedRacerServiceServer
+	cfg      Config
+	stopping context.Context // done: the daemon stops, streams end
+}
+
+// ResolveAndRank implements connrace.v1.RacerService.
+func (s *service) ResolveAndRank(ctx context.Context, m *connracev1.ResolveAndRankRequest) (*connracev1.ResolveAndRankResponse, error) {
+	ctx, cancel := answerInTime(ctx)
+	defer cancel()
+	var d decoder
+	req := racer.RankRequest{Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions())}
+	if err := d.err(req); err != nil {
+		return nil, toStatus(err)
+	}
+	result, err := s.cfg.Racer.ResolveAndRank(ctx, req)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	reply := &connracev1.ResolveAndRankResponse{
+		Run:        s.run(&result.Run, m.GetIncludeTranscript()),
+		Options:    raceOptions(result.Options),
+		Candidates: candidates(result.Candidates),
+		Schedule:   schedule(result.Schedule),
+	}
+	if m.GetFailUnlessRanked() && !ranked(result.Candidates) {
+		return nil, lostError(reasonNotRanked, "no address may be tried: "+result.End.String(), reply, cutRank(reply))
+	}
+	return reply, nil
+}
+
+// Race implements connrace.v1.RacerService.
+func (s *service) Race(ctx context.Context, m *connracev1.RaceRequest) (*connracev1.RaceResponse, error) {
+	ctx, cancel := answerInTime(ctx)
+	defer cancel()
+	var d decoder
+	req := racer.RaceRequest{Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions())}
+	if err := d.err(req); err != nil {
+		return nil, toStatus(err)
+	}
+	result, err := s.cfg.Racer.Race(ctx, req)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	reply := &connracev1.RaceResponse{
+		Run:        s.run(&result.Run, m.GetIncludeTranscript()),
+		Options:    raceOptions(result.Options),
+		Winner:     winner(result.Winner),
+		Candidates: candidates(result.Candidates),
+		Cost:       cost(result.Cost),
+		Masked:     masked(result),
+	}
+	if m.GetFailUnlessWon() && result.Winner == nil {
+		return nil, lostError(reasonNotWon, "nothing connected: "+result.End.String(), reply, cutRace(reply))
+	}
+	return reply, nil
+}
+
+// Probe implements connrace.v1.RacerService.
+func (s *service) Probe(ctx context.Context, m *connracev1.ProbeRequest) (*connracev1.ProbeResponse, error) {
+	ctx, cancel := answerInTime(ctx)
+	defer cancel()
+	var d decoder
+	req := racer.ProbeRequest{
+		Target:    d.target(m),
+		Selection: d.selection(m),
+		Options:   d.probeOptions(m.GetOptions()),
+		Rounds:    int(m.GetRounds()),
+		Interval:  d.interval(m.GetInterval()),
+	}
+	if err := d.err(req); err != nil {
+		return nil, toStatus(err)
+	}
+	result, err := s.cfg.Racer.Probe(ctx, req)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	reply := s.probeResponse(result, m.GetIncludeTranscript())
+	if m.GetFailUnlessReachable() && !reachable(result) {
+		return nil, lostError(reasonNotReachable, result.Report.Explain(), reply, cutProbe(reply.GetRun(), reply.GetReport()))
+	}
+	return reply, nil
+}
+
+func (s *service) probeResponse(result *racer.ProbeResult, transcript bool) *connracev1.ProbeResponse {
+	return &connracev1.ProbeResponse{
+		Run:        s.run(&result.Run, transcript),
+		Options:    probeOptions(result.Options),
+		RoundCount: int32(result.Rounds),
+		Interval:   durationpb.New(result.Interval),
+		Report:     report(&result.Report),
+	}
+}
+
+// ranked says whether there is a candidate that may be tried.
+func ranked(cs []racer.Candidate) bool {
+	return len(cs) > 0 && cs[0].Skip == 0 // those that may not come last
+}
+
+func reachable(result *racer.ProbeResult) bool {
+	v := result.Report.Verdict
+	return v == racer.Reachable || v == racer.Degraded
+}
