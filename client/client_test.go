@@ -1,0 +1,159 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/connrace/connrace/client"
+	"github.com/connrace/connrace/internal/netlab"
+	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
+	"github.com/connrace/connrace/racer"
+	"github.com/connrace/connrace/server"
+)
+
+// Requests and replies go through unchanged.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	c := asking(t, &scripted{
+		rank: func(_ context.Context, req *connracev1.ResolveAndRankRequest) (*connracev1.ResolveAndRankResponse, error) {
+			return &connracev1.ResolveAndRankResponse{Run: &connracev1.Run{Vantage: req.GetTarget()}}, nil
+		},
+		race: func(_ context.Context, req *connracev1.RaceRequest) (*connracev1.RaceResponse, error) {
+			return &connracev1.RaceResponse{Run: &connracev1.Run{Vantage: req.GetTarget()}}, nil
+		},
+		probe: func(_ context.Context, req *connracev1.ProbeRequest) (*connracev1.ProbeResponse, error) {
+			return &connracev1.ProbeResponse{Run: &connracev1.Run{Vantage: req.GetTarget()}}, nil
+		},
+	})
+	ctx, want := patient(t), &connracev1.Run{Vantage: "example.com:443"}
+	rank, err := c.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: want.GetVantage()})
+	must(t, err)
+	race, err := c.Race(ctx, &connracev1.RaceRequest{Target: want.GetVantage()})
+	must(t, err)
+	probe, err := c.Probe(ctx, &connracev1.ProbeRequest{Target: want.GetVantage()})
+	must(t, err)
+	for rpc, got := range map[string]*connracev1.Run{"rank": rank.GetRun(), "race": race.GetRun(), "probe": probe.GetRun()} {
+		if !proto.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", rpc, got, want)
+		}
+	}
+}
+
+// A reply may be larger than the 4 MiB gRPC allows by itself.
+func TestLargeReplies(t *testing.T) {
+	t.Parallel()
+	large := &connracev1.ProbeReport{VerdictExplanation: strings.Repeat("a", 6<<20)}
+	c := asking(t, &scripted{
+		probe: func(context.Context, *connracev1.ProbeRequest) (*connracev1.ProbeResponse, error) {
+			return &connracev1.ProbeResponse{Report: large}, nil
+		},
+		watch: func(_ *connracev1.WatchProbeRequest, stream connracev1.RacerService_WatchProbeServer) error {
+			return stream.Send(&connracev1.WatchProbeResponse{Report: large})
+		},
+	})
+	probe, err := c.Probe(patient(t), &connracev1.ProbeRequest{})
+	must(t, err)
+	if got := len(probe.GetReport().GetVerdictExplanation()); got != 6<<20 {
+		t.Errorf("%d bytes arrive of the probe", got)
+	}
+	for round, err := range c.WatchProbe(patient(t), &connracev1.WatchProbeRequest{}) {
+		must(t, err)
+		if got := len(round.GetReport().GetVerdictExplanation()); got != 6<<20 {
+			t.Errorf("%d bytes arrive of the watch", got)
+		}
+	}
+}
+
+// The caller's dial options come after ours and so have the last word.
+func TestDialOptions(t *testing.T) {
+	t.Parallel()
+	address := daemon(t)
+	c := dial(t, address, grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1)))
+	_, err := c.ResolveAndRank(patient(t), &connracev1.ResolveAndRankRequest{Target: "127.0.0.1:80"})
+	if e := is(t, "ResolveAndRank", err); e.Status.Code() != codes.ResourceExhausted {
+		t.Errorf("a reply of more than a byte arrives: %v", err)
+	}
+}
+
+// daemon starts a real one and returns its address.
+func daemon(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := server.New(server.Config{Racer: racer.New(racer.Config{}), Version: "v1.2.3"})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		s.Shutdown(ctx)
+		must(t, <-served)
+	})
+	return l.Addr().String()
+}
+
+// The whole way, with a real daemon and a host that refuses.
+func TestRealDaemon(t *testing.T) {
+	t.Parallel()
+	c := dial(t, daemon(t))
+	h, err := netlab.Refuse(netip.MustParseAddrPort("127.0.0.1:0"))
+	must(t, err)
+	t.Cleanup(func() { must(t, h.Close()) })
+	bad := h.Addr().String()
+	ctx := patient(t)
+
+	_, err = c.Race(ctx, &connracev1.RaceRequest{Target: bad, FailUnlessWon: true})
+	race := is(t, "Race", err, "ErrNotWon").Reply.(*connracev1.RaceResponse)
+	if got := race.GetCandidates()[0].GetEndpoint(); got != bad || race.GetRun().GetDaemonVersion() != "v1.2.3" {
+		t.Errorf("the reply is about %q: %v", got, race)
+	}
+	_, err = c.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: "169.254.169.254:80", FailUnlessRanked: true})
+	_ = is(t, "ResolveAndRank", err, "ErrNotRanked").Reply.(*connracev1.ResolveAndRankResponse)
+	_, err = c.Probe(ctx, &connracev1.ProbeRequest{Target: bad, FailUnlessReachable: true})
+	_ = is(t, "Probe", err, "ErrNotReachable").Reply.(*connracev1.ProbeResponse)
+	for round, err := range c.WatchProbe(ctx, &connracev1.WatchProbeRequest{Target: bad, FailUnlessReachable: true}) {
+		if round != nil {
+			t.Errorf("a round is sent: %v", round)
+		}
+		_ = is(t, "WatchProbe", err, "ErrNotReachable").Reply.(*connracev1.WatchProbeResponse)
+	}
+
+	_, err = c.Race(ctx, &connracev1.RaceRequest{Target: "example.com"})
+	e := is(t, "Race", err, "ErrInvalidRequest")
+	if len(e.Fields) != 1 || e.Fields[0].Field != "target" || !strings.Contains(e.Fields[0].Description, "port") {
+		t.Errorf("the fields are %v, want target and what it lacks", e.Fields)
+	}
+	reply, err := c.Race(ctx, &connracev1.RaceRequest{Target: bad})
+	must(t, err)
+	if reply.GetWinner() != nil || reply.GetRun().GetEndReason() != connracev1.EndReason_END_REASON_EXHAUSTED {
+		t.Errorf("the reply is %v", reply)
+	}
+}
+
+// A target gRPC cannot make sense of is an error of New or of the first call,
+// never a panic.
+func TestNew(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"", "://", "unix:", "nonsense://a b"} {
+		c, err := client.New(target)
+		if err != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if _, err := c.Race(ctx, &connracev1.RaceRequest{}); err == nil {
+			t.Errorf("%q: somebody answers", target)
+		} else {
+			is(t, fmt.Sprintf("%q", target), err, "ErrUnavailable")
+		}
+		cancel()
+		must(t, c.Close())
+	}
+}
