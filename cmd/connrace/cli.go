@@ -1,0 +1,68 @@
+package main
+
+import (
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the grammar of the command line: one field for each command.
+type cli struct {
+	Race    raceCmd    `cmd:"" help:"Connect to whichever address answers first, and show the race."`
+	Rank    rankCmd    `cmd:"" help:"Show in which order the addresses would be tried, and why. Connects to nothing."`
+	Probe   probeCmd   `cmd:"" help:"Connect to every address and compare them."`
+	Watch   watchCmd   `cmd:"" help:"Resolve and probe again and again."`
+	Serve   serveCmd   `cmd:"" help:"Answer races, ranks and probes over gRPC."`
+	Demo    demoCmd    `cmd:"" help:"Show all of it on backends of its own, on loopback."`
+	Version versionCmd `cmd:"" help:"Show the version and the commit."`
+}
+
+const about = `Of all the addresses behind a name, which one do I use, and why?
+
+Exit codes: 0 something won, was ranked or is reachable; 1 nothing did or is; 2 bad usage; 3 the daemon could not be asked; 130 interrupted.`
+
+// parse returns the command that args select. helped says that help was asked
+// for and has been printed; then there is nothing to run.
+func parse(args []string, stdout io.Writer) (command *kong.Context, helped bool, err error) {
+	parser := newParser(stdout, func(int) { helped = true })
+	command, err = parser.Parse(permute(parser.Model, args))
+	return command, helped, err
+}
+
+// printHelp prints what "connrace --help" does.
+func printHelp(w io.Writer) {
+	// With --help, parsing has no error that matters: the help is printed.
+	_, _ = newParser(w, func(int) {}).Parse([]string{"--help"})
+}
+
+// newParser panics on a grammar that makes no sense: a programmer's error.
+func newParser(stdout io.Writer, exit func(int)) *kong.Kong {
+	return kong.Must(new(cli),
+		kong.Name("connrace"),
+		kong.Description(about),
+		kong.Writers(stdout, stdout),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{
+			Compact:             true,
+			NoExpandSubcommands: true,
+			WrapUpperBound:      maxHelpWidth,
+		}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: groupSelection, Title: "Which addresses, and in which order:"},
+			{Key: groupTiming, Title: "When attempts start and end:"},
+			{Key: groupDaemon, Title: "Who is asked:"},
+			{Key: groupOutput, Title: "What is printed:"},
+		}),
+	)
+}
+
+// maxHelpWidth keeps help readable on wide terminals.
+const maxHelpWidth = 100
+
+// Groups of flags in the help.
+const (
+	groupSelection = "selection"
+	groupTiming    = "timing"
+	groupDaemon    = "daemon"
+	groupOutput    = "output"
+)

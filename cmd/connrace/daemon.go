@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/connrace/connrace/client"
+	"github.com/connrace/connrace/racer"
+	"github.com/connrace/connrace/server"
+)
+
+// daemonFlags say who is asked.
+type daemonFlags struct {
+	Server string         `placeholder:"HOST:PORT" group:"daemon" help:"Ask the daemon there. Default: one inside this process, for this question only."`
+	DNS    netip.AddrPort `name:"dns" placeholder:"ADDR:PORT" group:"daemon" help:"The name server that is asked instead of the system's; not with --server."`
+}
+
+const (
+	// connectTimeout is how long a daemon may take to accept a connection. gRPC
+	// would wait 20 s.
+	connectTimeout = 5 * time.Second
+	// stopTimeout bounds the end of the daemon inside this process: it serves one
+	// client, which has gone by then.
+	stopTimeout = time.Second
+	// pipeBytes is what the connection inside this process buffers.
+	pipeBytes = 256 << 10
+)
+
+// ask connects to the daemon, calls question, and says what an error of it means.
+func (f *daemonFlags) ask(ctx context.Context, out *output, question func(*client.Client) error) error {
+	if f.Server != "" && f.DNS.IsValid() {
+		return &exitError{exitUsage, fmt.Errorf("--dns is for the daemon inside this process, and --server asks another one: leave one of the two out, or give --dns to the `connrace serve` at %s", f.Server)}
+	}
+	daemon, stop, err := f.connect(out.stderr)
+	if err != nil {
+		return &exitError{exitUsage, fmt.Errorf("--server %s: %w", f.Server, err)}
+	}
+	defer stop()
+	return f.explain(ctx, question(daemon))
+}
+
+func (f *daemonFlags) connect(stderr io.Writer) (daemon *client.Client, stop func(), err error) {
+	if f.Server == "" {
+		return startDaemon(f.DNS, stderr)
+	}
+	daemon, err = client.New(f.Server, grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout,
+	}))
+	if err != nil {
+		return nil, nil, err
+	}
+	return daemon, func() { _ = daemon.Close() }, nil
+}
+
+// startDaemon starts a daemon inside this process and connects to it, so that
+// both ways of asking are one. Its log has errors only.
+func startDaemon(dns netip.AddrPort, stderr io.Writer) (daemon *client.Client, stop func(), err error) {
+	pipe := bufconn.Listen(pipeBytes)
+	daemon, err = client.New("passthrough:///in-process",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }))
+	if err != nil {
+		return nil, nil, err
+	}
+	srv := server.New(server.Config{
+		Racer:   racer.New(racer.Config{DNSServer: dns}),
+		Version: buildVersion(),
+		Logger:  slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.Serve(pipe) }) // the client says what went wrong
+	return daemon, func() {
+		_ = daemon.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		srv.Shutdown(ctx)
+		serving.Wait()
+	}, nil
+}
+
+// explain turns the client's errors into exit codes and says what to do next.
+func (f *daemonFlags) explain(ctx context.Context, err error) error {
+	failed, ok := errors.AsType[*client.Error](err)
+	switch {
+	case !ok:
+		return err
+	case ctx.Err() != nil:
+		return errInterrupted()
+	case errors.Is(err, client.ErrInvalidRequest):
+		return &exitError{exitUsage, invalidRequest(failed)}
+	case f.Server == "":
+		return &exitError{exitFailed, fmt.Errorf("the daemon inside this process: %s", failed.Status.Message())}
+	case failed.Reason != "":
+		return &exitError{exitFailed, fmt.Errorf("the daemon at %s: %s", f.Server, failed.Status.Message())}
+	case errors.Is(err, client.ErrUnavailable):
+		return &exitError{exitFailed, fmt.Errorf("no daemon answers at %s: %s; start one with `connrace serve`, or leave --server out", f.Server, cause(failed))}
+	default:
+		return &exitError{exitFailed, fmt.Errorf("what answers at %s is no daemon of this version: %s (%v); look at its version and its log, or leave --server out", f.Server, failed.Status.Message(), failed.Status.Code())}
+	}
+}

@@ -1,0 +1,31 @@
+package main
+
+import "testing"
+
+func TestCheckListen(t *testing.T) {
+	t.Parallel()
+	for address, allowed := range map[string]bool{
+		"127.0.0.1:8305":        true,
+		"127.9.9.9:0":           true,
+		"[::1]:8305":            true,
+		"[::ffff:127.0.0.1]:80": true,
+		"localhost:8305":        true,
+		":8305":                 false,
+		"0.0.0.0:8305":          false,
+		"[::]:8305":             false,
+		"[::ffff:0.0.0.0]:8305": false,
+		"192.168.1.7:8305":      false,
+		"[2001:db8::1]:8305":    false,
+		"[fe80::1%eth0]:8305":   false,
+		"localhost.example:80":  false,
+		"daemon.example:8305":   false,
+		"127.1:8305":            false, // a name, for Go
+		"127.0.0.1":             false,
+		"8305":                  false,
+		"":                      false,
+	} {
+		if err := checkListen(address); (err == nil) != allowed {
+			t.Errorf("checkListen(%q): %v", address, err)
+		}
+	}
+}

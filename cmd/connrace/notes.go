@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	pb "github.com/connrace/connrace/proto/connrace/v1"
+)
+
+// raceNotes say what the winner hid, what the race cost, and what to look at.
+func (p *page) raceNotes(r *pb.RaceResponse) {
+	p.blank()
+	p.note("masked", printable(r.GetMasked().GetSummary()), yellow)
+	p.note("cost", costWords(r.GetCost()), plain)
+	p.troubles(r.GetRun(), r.GetCandidates())
+}
+
+func costWords(c *pb.Cost) string {
+	words := plural(int(c.GetAttemptCount()), "attempt") + ", " + plural(int(c.GetConnectedCount()), "connection") + " established"
+	if n := c.GetDroppedCount(); n > 0 {
+		words += fmt.Sprintf(", %d of them dropped", n)
+	}
+	return words
+}
+
+// troubles are the sentences the tables have no room for: this host's own
+// failures, questions that could not be answered, and warnings.
+func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate) {
+	for _, sentence := range hostTroubles(candidates) {
+		p.note("this host", sentence, yellow)
+	}
+	for _, q := range run.GetResolution().GetQueries() {
+		if q.GetOutcome() == pb.QueryOutcome_QUERY_OUTCOME_FAILED {
+			p.note("dns", recordWord(q.GetType())+" "+printable(q.GetName())+": "+printable(q.GetFailure().GetMessage()), yellow)
+		}
+	}
+	for _, w := range run.GetWarnings() {
+		p.note("warning", flagOf(w.GetField())+": "+printable(w.GetMessage()), yellow)
+	}
+}
+
+// hostTroubles are the distinct failures that say nothing about the target, each
+// once.
+func hostTroubles(candidates []*pb.Candidate) []string {
+	var sentences []string
+	for _, c := range candidates {
+		for _, a := range c.GetAttempts() {
+			f := a.GetFailure()
+			if f.GetFault() != pb.Fault_FAULT_HOST {
+				continue
+			}
+			sentence := strings.TrimSpace(failureWord(f.GetErrorType(), f.GetErrno()) + ": " + printable(f.GetMessage()))
+			if !slices.Contains(sentences, sentence) {
+				sentences = append(sentences, sentence)
+			}
+		}
+	}
+	return sentences
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/connrace/connrace/client"
+)
+
+// invalidRequest lists what is wrong with a request, in the words of the command
+// line.
+func invalidRequest(failed *client.Error) error {
+	if len(failed.Fields) == 0 {
+		return errors.New(failed.Status.Message())
+	}
+	if len(failed.Fields) == 1 {
+		return errors.New(describeField(failed.Fields[0]))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d things are wrong", len(failed.Fields))
+	for _, v := range failed.Fields {
+		b.WriteString("\n  " + describeField(v))
+	}
+	return errors.New(b.String())
+}
+
+// describeField says what is wrong; descriptions begin with the field's name.
+func describeField(v client.FieldViolation) string {
+	what := strings.TrimPrefix(v.Description, v.Field+" ")
+	return flagOf(v.Field) + " " + printable(what)
+}
+
+// flagOf returns what sets a field of a request on the command line.
+func flagOf(field string) string {
+	switch field {
+	case "target":
+		return "the target"
+	case "candidates":
+		return "the list of candidates"
+	case "selection.only_family":
+		return "--ipv4-only or --ipv6-only"
+	case "selection.preferred_family":
+		return "--prefer"
+	case "selection.first_address_family_count":
+		return "--first-family-count"
+	case "selection.max_addresses_per_answer":
+		return "--max-addresses"
+	}
+	var index int
+	if n, _ := fmt.Sscanf(field, "candidates[%d]", &index); n == 1 {
+		return candidateArg(index, field)
+	}
+	name := field[strings.LastIndexByte(field, '.')+1:]
+	return "--" + strings.ReplaceAll(name, "_", "-")
+}
+
+// candidateArg counts arguments from 1.
+func candidateArg(index int, field string) string {
+	if strings.HasSuffix(field, ".label") {
+		return fmt.Sprintf("the label of candidate %d", index+1)
+	}
+	return fmt.Sprintf("candidate %d", index+1)
+}
+
+// cause is the end of gRPC's message, where the operating system's error is.
+func cause(failed *client.Error) string {
+	message := failed.Status.Message()
+	if _, after, found := strings.Cut(message, "Error while dialing: "); found {
+		message = strings.TrimSuffix(after, `"`)
+	}
+	return message
+}
