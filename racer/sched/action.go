@@ -31,7 +31,7 @@ func (k ActionKind) String() string { return word(actionNames, int(k)) }
 
 // Action is one thing to do. Which fields count depends on Kind.
 type Action struct {
-	Kind ActionKind
+	Kind ActionKind // what to do
 
 	Question  int     // Query
 	Candidate int     // Start, Won, Settle

@@ -78,15 +78,15 @@ func (t RecordType) Family() addrsel.Family {
 
 // Question is one DNS question the race wants answered.
 type Question struct {
-	Name string
-	Type RecordType
+	Name string     // to ask for
+	Type RecordType // to ask for
 }
 
 // Config holds the parameters of one race. They are effective values: zero
 // means none or no limit, defaults are the caller's business (Default).
 type Config struct {
-	Goal     Goal
-	Strategy Strategy
+	Goal     Goal     // what ends the race
+	Strategy Strategy // when the next attempt starts
 
 	// Questions are asked at the beginning, all at once and in this order; RFC
 	// 8305 section 3 wants AAAA before A. A question's id is its index.

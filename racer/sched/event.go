@@ -38,7 +38,7 @@ func (k EventKind) String() string { return word(eventNames, int(k)) }
 
 // Event is one thing that happened. Which fields count depends on Kind.
 type Event struct {
-	Kind EventKind
+	Kind EventKind     // what happened
 	At   time.Duration // when it happened, since the race began
 
 	Question   int         // Resolved: index into Config.Questions, or NoQuestion
@@ -136,5 +136,5 @@ type Failure struct {
 	Type  string // OpenTelemetry's error.type, such as "connection_refused"
 	Errno string // the name of the errno, such as "ECONNREFUSED"; empty: there is none
 	Text  string // a sentence for a person, what to do next included where that is known
-	Fault Fault
+	Fault Fault  // whose trouble it is
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
 )
 
 // invariants hold in every race, whatever the world does.
@@ -121,6 +123,11 @@ func (a *account) preferredAnswered(step int) bool {
 	preferred := AAAA
 	if a.cfg.Ranking.PreferredFamily == A.Family() {
 		preferred = A
+	}
+	for id := range a.found {
+		if a.mayTry(id, step) && addrsel.FamilyOf(a.found[id].Endpoint.Addr()) == preferred.Family() {
+			return true
+		}
 	}
 	for id, q := range a.cfg.Questions {
 		if q.Type == preferred && !a.answered(id, step) {

@@ -1,6 +1,10 @@
 package sched
 
-import "time"
+import (
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+)
 
 // startDue asks for every start whose time has come.
 func (r *Race) startDue(out []Action) []Action {
@@ -47,9 +51,16 @@ func (r *Race) gate() time.Duration {
 	return r.firstAddress + r.cfg.ResolutionDelay
 }
 
-// preferredAnswered is true also when the preferred family was not asked for.
+// preferredAnswered is true also when the preferred family was not asked for, and
+// as soon as one of several names has an address of it: RFC 8305 section 3 starts
+// IPv6 at once.
 func (r *Race) preferredAnswered() bool {
 	preferred := r.cfg.preferredFamily()
+	for _, p := range r.order {
+		if addrsel.FamilyOf(r.candidates[p.candidate].Endpoint.Addr()) == preferred {
+			return true
+		}
+	}
 	for id, q := range r.cfg.Questions {
 		if q.Type.Family() == preferred && !r.questions[id].answered {
 			return false

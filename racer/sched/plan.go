@@ -4,9 +4,9 @@ import "time"
 
 // Planned is a start that a race would make.
 type Planned struct {
-	Candidate int
-	At        time.Duration
-	Trigger   Trigger
+	Candidate int           // its id
+	At        time.Duration // since the race began
+	Trigger   Trigger       // why then
 }
 
 // Plan returns the starts a race with cfg would make if every attempt stayed
