@@ -1,8 +1,9 @@
 // Package resolve asks DNS for the addresses of a name, one record type at a
 // time, so that a race can go on with whichever answer comes first.
 //
-// It uses Go's own resolver, with or without cgo: by default as the system is
-// configured (hosts file, resolv.conf, nsswitch.conf), or with one given server.
+// It uses Go's own resolver, with or without cgo: by default with the system's
+// hosts file and resolv.conf, or with one given server. Names that only modules of
+// the C library know (mDNS and the like) are not found.
 package resolve
 
 import (
@@ -10,7 +11,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
+	"github.com/connrace/connrace/internal/connect"
 	"github.com/connrace/connrace/racer/sched"
 )
 
@@ -25,9 +28,9 @@ func Through(server netip.AddrPort) *Resolver { return &Resolver{server: server}
 // resolver has sorted the addresses by its reading of RFC 6724, and cannot be told
 // not to; what it leaves equal keeps the order of the answer.
 type Answer struct {
-	Addrs   []netip.Addr
-	Status  sched.Answer
-	Failure sched.Failure
+	Addrs   []netip.Addr  // none unless Status is Positive
+	Status  sched.Answer  // how the question ended
+	Failure sched.Failure // unless Status is Positive
 }
 
 // Lookup asks one question and returns when it is answered or ctx ends. It calls
@@ -37,10 +40,15 @@ func (r *Resolver) Lookup(ctx context.Context, q sched.Question, sent func()) An
 	if q.Type == sched.A {
 		network = "ip4"
 	}
-	resolver := net.Resolver{PreferGo: true, Dial: r.dialer(sent)}
+	var unable atomic.Pointer[sched.Failure] // of the latest dial
+	resolver := net.Resolver{PreferGo: true, Dial: r.dialer(sent, &unable)}
 	addrs, err := resolver.LookupNetIP(ctx, network, q.Name)
 	if err != nil {
-		return negative(err)
+		a := negative(err)
+		if f := unable.Load(); f != nil && f.Fault == sched.FaultHost {
+			a.Failure = *f // the name server was never asked
+		}
+		return a
 	}
 	for i, a := range addrs {
 		addrs[i] = a.Unmap()
@@ -51,7 +59,7 @@ func (r *Resolver) Lookup(ctx context.Context, q sched.Question, sent func()) An
 // dialer connects to a name server. Left alone, Go's resolver would go on reading
 // for seconds after ctx has ended: closing the connection stops it. When the
 // lookup ends otherwise, its context ends too, and the second Close does nothing.
-func (r *Resolver) dialer(sent func()) func(ctx context.Context, network, address string) (net.Conn, error) {
+func (r *Resolver) dialer(sent func(), unable *atomic.Pointer[sched.Failure]) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		if r.server.IsValid() {
 			address = r.server.String()
@@ -59,6 +67,8 @@ func (r *Resolver) dialer(sent func()) func(ctx context.Context, network, addres
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, network, address)
 		if err != nil {
+			failure := connect.Classify(err)
+			unable.Store(&failure)
 			return nil, err
 		}
 		context.AfterFunc(ctx, func() { _ = conn.Close() })
