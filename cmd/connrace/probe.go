@@ -41,7 +41,7 @@ func (c *probeCmd) Run(ctx context.Context, out *output) error {
 		IncludeTranscript: c.Transcript,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {
-		reply, err := daemon.Probe(ctx, req)
+		reply, err := awaited(out, "probing", func() (*pb.ProbeResponse, error) { return daemon.Probe(ctx, req) })
 		if err != nil {
 			return err
 		}

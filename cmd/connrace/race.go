@@ -39,7 +39,7 @@ func (c *raceCmd) Run(ctx context.Context, out *output) error {
 		IncludeTranscript: c.Transcript,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {
-		reply, err := daemon.Race(ctx, req)
+		reply, err := awaited(out, "racing", func() (*pb.RaceResponse, error) { return daemon.Race(ctx, req) })
 		if err != nil {
 			return err
 		}

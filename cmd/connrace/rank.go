@@ -38,7 +38,7 @@ func (c *rankCmd) Run(ctx context.Context, out *output) error {
 		IncludeTranscript: c.Transcript,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {
-		reply, err := daemon.ResolveAndRank(ctx, req)
+		reply, err := awaited(out, "resolving", func() (*pb.ResolveAndRankResponse, error) { return daemon.ResolveAndRank(ctx, req) })
 		if err != nil {
 			return err
 		}
