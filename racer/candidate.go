@@ -29,13 +29,13 @@ func originOf(t sched.RecordType) Origin {
 
 // Candidate is an endpoint that was, or could have been, tried.
 type Candidate struct {
-	Position int            // in the ranked order, from 1
-	Endpoint netip.AddrPort // an IPv4-mapped address is IPv4
-	Origin   Origin
-	Name     string // it was resolved from; empty for a literal
-	Label    string // the caller's
-	Index    int    // of the caller's candidate, from 0; -1: the target was a name
-	Outcome  sched.Outcome
+	Position int              // in the ranked order, from 1
+	Endpoint netip.AddrPort   // an IPv4-mapped address is IPv4
+	Origin   Origin           // where it comes from
+	Name     string           // it was resolved from; empty for a literal
+	Label    string           // the caller's
+	Index    int              // of the caller's candidate, from 0; -1: the target was a name
+	Outcome  sched.Outcome    // its one final one
 	Skip     sched.SkipReason // with sched.OutcomeSkipped
 	Reason   addrsel.Reason   // why it stands before the next one
 	Source   netip.Addr       // this host would send from; zero: none, or skipped
@@ -47,13 +47,13 @@ func (c *Candidate) Family() addrsel.Family { return addrsel.FamilyOf(c.Endpoint
 
 // Attempt is one try at a candidate: a TCP handshake.
 type Attempt struct {
-	Number  int // from 1: in a race by start, in a probe the round
-	Trigger sched.Trigger
-	Begun   bool          // the first packet left; Start counts
-	Start   time.Duration // since Run.Start
-	End     time.Duration // since Run.Start: when the outcome was known
-	Local   netip.AddrPort
-	Outcome sched.Outcome
+	Number  int            // from 1: in a race by start, in a probe the round
+	Trigger sched.Trigger  // why it started when it did
+	Begun   bool           // the first packet left; Start counts
+	Start   time.Duration  // since Run.Start
+	End     time.Duration  // since Run.Start: when the outcome was known
+	Local   netip.AddrPort // the local end; zero when it did not connect
+	Outcome sched.Outcome  // its one final one
 	// Failure says why it failed or timed out. It is set also when the attempt
 	// connected in the instant its time was up (OutcomeConnectedLate).
 	Failure sched.Failure
@@ -70,10 +70,10 @@ func (a *Attempt) Duration() time.Duration {
 
 // ScheduledStart is an attempt a race would make.
 type ScheduledStart struct {
-	Position int // of the candidate, from 1
-	Endpoint netip.AddrPort
-	Start    time.Duration // since Run.Start
-	Trigger  sched.Trigger
+	Position int            // of the candidate, from 1
+	Endpoint netip.AddrPort // of the candidate
+	Start    time.Duration  // since Run.Start
+	Trigger  sched.Trigger  // why then
 }
 
 // schedule replays the answers of a resolution through a race in which every

@@ -22,11 +22,11 @@ type Masked struct {
 
 // MaskedAddress is one address that did not work.
 type MaskedAddress struct {
-	Position int
-	Endpoint netip.AddrPort
-	Outcome  sched.Outcome // OutcomeCancelled: silent until the race was won
-	Duration time.Duration // of its attempt
-	Failure  sched.Failure // zero when it was silent
+	Position int            // of the candidate, from 1
+	Endpoint netip.AddrPort // of the candidate
+	Outcome  sched.Outcome  // OutcomeCancelled: silent until the race was won
+	Duration time.Duration  // of its attempt
+	Failure  sched.Failure  // zero when it was silent
 }
 
 // Summary says all of it in a sentence; empty when nothing was masked.

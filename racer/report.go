@@ -29,7 +29,7 @@ const (
 
 // Report is what a probe measured.
 type Report struct {
-	Verdict Verdict
+	Verdict Verdict // of all attempts together
 	// Candidates are ordered by what was measured: by the share of attempts that
 	// connected, then by the median; those never tried last, in ranked order.
 	Candidates []Probed
@@ -41,16 +41,16 @@ type Report struct {
 // is its place in the ranked order.
 type Probed struct {
 	Candidate
-	Stats Stats
+	Stats Stats // of its attempts
 }
 
 // ProbedFamily is what was measured of all addresses of one family.
 type ProbedFamily struct {
-	Family    addrsel.Family
-	Verdict   Verdict
-	Addresses int // that may be tried
-	Reachable int // of those: connected at least once
-	Stats     Stats
+	Family    addrsel.Family // which one
+	Verdict   Verdict        // of its attempts together
+	Addresses int            // that may be tried
+	Reachable int            // of those: connected at least once
+	Stats     Stats          // of its attempts together
 }
 
 // Stats count and sum up attempts.
@@ -64,10 +64,10 @@ type Stats struct {
 
 // FailureCount is how often one kind of failure was seen.
 type FailureCount struct {
-	Type  string
-	Errno string
-	Fault sched.Fault
-	Count int
+	Type  string      // as in sched.Failure
+	Errno string      // likewise
+	Fault sched.Fault // likewise
+	Count int         // how often
 }
 
 // Quantile returns the smallest sample that a share q of the samples does not

@@ -11,11 +11,11 @@ import (
 type Run struct {
 	// Start is when the run began; all offsets count from it.
 	Start    time.Time
-	Duration time.Duration
-	End      sched.EndReason
+	Duration time.Duration   // until it was over
+	End      sched.EndReason // why it was over
 	// Selection is the one in effect.
 	Selection Selection
-	Warnings  []Warning
+	Warnings  []Warning // about a request that was accepted
 	// Queries are the questions asked, in that order.
 	Queries []Query
 	// Transcript is all that happened, in the order the race learned of it.
@@ -25,14 +25,14 @@ type Run struct {
 
 // Query is one question to DNS.
 type Query struct {
-	Name     string
-	Type     sched.RecordType
-	Start    time.Duration // since Run.Start
-	Answered bool          // Duration, Status and the rest count
-	Duration time.Duration
-	Status   sched.Answer
-	Addrs    []netip.Addr  // in the order the resolver gave them
-	Failure  sched.Failure // when Status is not Positive
+	Name     string           // asked for
+	Type     sched.RecordType // asked for
+	Start    time.Duration    // since Run.Start
+	Answered bool             // Duration, Status and the rest count
+	Duration time.Duration    // from asked to answered
+	Status   sched.Answer     // how it was answered
+	Addrs    []netip.Addr     // in the order the resolver gave them
+	Failure  sched.Failure    // when Status is not Positive
 }
 
 // Entry is one line of a transcript, with the endpoint it is about.
@@ -43,7 +43,10 @@ type Entry struct {
 }
 
 // NotWonError says that nothing connected.
-type NotWonError struct{ Result *RaceResult }
+type NotWonError struct {
+	// Result tells what happened to every candidate.
+	Result *RaceResult
+}
 
 // Error names the reason the race ended; Result has every candidate's.
 func (e *NotWonError) Error() string {

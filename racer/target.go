@@ -31,10 +31,10 @@ type CandidateSpec struct {
 
 // Limits of a target.
 const (
-	MaxCandidates     = 1000
-	MaxNames          = 64
-	MaxLabelLength    = 100
-	MaxEndpointLength = 262 // a name, its final dot, a bracketed zone or a port: all fit
+	MaxCandidates     = 1000 // elements of Target.Candidates
+	MaxNames          = 64   // of those: names
+	MaxLabelLength    = 100  // characters
+	MaxEndpointLength = 262  // a name, its final dot, a bracketed zone or a port: all fit
 )
 
 // endpoint is a parsed CandidateSpec: addr or name, and port.

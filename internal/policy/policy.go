@@ -19,8 +19,8 @@ func (a Allowed) Endpoint() netip.AddrPort { return a.endpoint }
 
 // DeniedError says which endpoint may not be connected to, and why.
 type DeniedError struct {
-	Endpoint netip.AddrPort
-	Reason   string // such as "link-local address"
+	Endpoint netip.AddrPort // an IPv4-mapped one as IPv4
+	Reason   string         // such as "link-local address"
 }
 
 // Error names the endpoint and the reason.
