@@ -12,7 +12,7 @@ import (
 	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 )
 
-// maxReplyBytes fits the largest reply: a probe of 10,000 samples with its
+// maxReplyBytes fits the largest reply: a probe of 20,000 samples with its
 // transcript.
 const maxReplyBytes = 32 << 20
 

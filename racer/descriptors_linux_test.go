@@ -3,6 +3,7 @@ package racer
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,15 +14,33 @@ import (
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// exhausted names the endpoints, in the environment of a process that has run out
-// of descriptors.
-const exhausted = "CONNRACE_TEST_EXHAUSTED"
+// starved has what a process that runs out of descriptors must know, in its
+// environment: endpoints.
+const starved = "CONNRACE_TEST_STARVED"
+
+// inOwnProcess runs this test again, in a process of its own.
+func inOwnProcess(t *testing.T, endpoints []string) {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	child := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+	child.Env = append(os.Environ(), starved+"="+strings.Join(endpoints, " "))
+	if out, err := child.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("the process of its own ended with %v and said\n%s", err, out)
+	}
+}
+
+// starve takes all descriptors there are, of a few.
+func starve(t *testing.T) []*os.File {
+	t.Helper()
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 60, Max: 60}))
+	return takeAll(t)
+}
 
 // A process out of descriptors: that is this host's trouble and says so, nothing
-// panics, and a probe claims to know nothing of the target. It takes a process of
-// its own.
+// panics, and a probe claims to know nothing of the target.
 func TestOutOfDescriptors(t *testing.T) {
-	if endpoints := os.Getenv(exhausted); endpoints != "" {
+	if endpoints := os.Getenv(starved); endpoints != "" {
 		outOfDescriptors(t, strings.Fields(endpoints))
 		return
 	}
@@ -29,18 +48,12 @@ func TestOutOfDescriptors(t *testing.T) {
 	for i := range 12 {
 		addrs, behave = append(addrs, fmt.Sprintf("127.0.0.%d", 2+i)), append(behave, netlab.Swallow)
 	}
-	_, target := onePort(t, addrs, behave...)
+	hosts, _ := onePort(t, addrs, behave...)
 	var endpoints []string
-	for _, c := range target.Candidates {
-		endpoints = append(endpoints, c.Endpoint)
+	for _, h := range hosts {
+		endpoints = append(endpoints, h.Addr().String())
 	}
-	self, err := os.Executable()
-	must(t, err)
-	child := exec.Command(self, "-test.run=^TestOutOfDescriptors$", "-test.v", "-test.timeout=60s")
-	child.Env = append(os.Environ(), exhausted+"="+strings.Join(endpoints, " "))
-	if out, err := child.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestOutOfDescriptors") {
-		t.Errorf("the process out of descriptors ended with %v and said\n%s", err, out)
-	}
+	inOwnProcess(t, endpoints)
 }
 
 // outOfDescriptors is what the process does: a good endpoint comes first, then
@@ -50,23 +63,51 @@ func outOfDescriptors(t *testing.T, endpoints []string) {
 	for _, e := range endpoints[1:] {
 		dark.Candidates = append(dark.Candidates, CandidateSpec{Endpoint: e})
 	}
-	limit := syscall.Rlimit{Cur: 60, Max: 60}
-	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
-	taken := takeAll(t)
-	racer := New(Config{})
-
-	nothingFree(t, racer, dark)
+	taken := starve(t)
+	nothingFree(t, dark)
 	for range 4 {
 		must(t, taken[0].Close())
 		taken = taken[1:]
 	}
-	fourFree(t, racer, dark)
+	fourFree(t, dark)
 	for _, f := range taken {
 		must(t, f.Close())
 	}
-	r := raceOf(t, racer, good, Options{})
+	r := raceFor(t, good, Options{})
 	if r.End != sched.EndWon {
 		t.Errorf("with descriptors again it is %s", r.End)
+	}
+}
+
+// A name that could not be asked for is no failure of the name server, which has
+// not heard of it.
+func TestOutOfDescriptorsForDNS(t *testing.T) {
+	server := os.Getenv(starved)
+	if server == "" {
+		w := newDNSWorld(t)
+		w.dns.Set("one.example", netlab.Answers{A: w.here()})
+		inOwnProcess(t, []string{w.dns.Addr().String()})
+		if log := w.dns.Log(); len(log) > 0 {
+			t.Errorf("the name server was asked %v", log)
+		}
+		return
+	}
+	defer func(taken []*os.File) {
+		for _, f := range taken {
+			must(t, f.Close())
+		}
+	}(starve(t))
+	r, err := New(Config{DNSServer: netip.MustParseAddrPort(server)}).
+		Race(t.Context(), RaceRequest{Target: Target{Name: "one.example.:443"}})
+	must(t, err)
+	checkRace(t, r)
+	if r.End != sched.EndResolutionFailed {
+		t.Errorf("it is %s", r.End)
+	}
+	for _, q := range r.Queries {
+		if q.Failure.Fault != sched.FaultHost || q.Failure.Errno != "EMFILE" {
+			t.Errorf("%s: %+v, want this host's fault", q.Type, q.Failure)
+		}
 	}
 }
 
@@ -84,17 +125,9 @@ func takeAll(t *testing.T) []*os.File {
 	}
 }
 
-func raceOf(t *testing.T, racer *Racer, target Target, o Options) *RaceResult {
-	t.Helper()
-	r, err := racer.Race(t.Context(), RaceRequest{Target: target, Options: o})
-	must(t, err)
-	checkRace(t, r)
-	return r
-}
-
-func nothingFree(t *testing.T, racer *Racer, target Target) {
+func nothingFree(t *testing.T, target Target) {
 	for _, s := range []sched.Strategy{sched.AllAtOnce, sched.Staggered, sched.Sequential} {
-		r := raceOf(t, racer, target, Options{Strategy: s})
+		r := raceFor(t, target, Options{Strategy: s})
 		if r.End != sched.EndExhausted || r.Cost.Attempts != 0 {
 			t.Errorf("%s: %s, cost %+v", s, r.End, r.Cost)
 		}
@@ -102,7 +135,7 @@ func nothingFree(t *testing.T, racer *Racer, target Target) {
 			t.Errorf("%s: %d failed by this host, %d otherwise", s, host, other)
 		}
 	}
-	p, err := racer.Probe(t.Context(), ProbeRequest{Target: target, Rounds: 2, Interval: MinInterval})
+	p, err := New(Config{}).Probe(t.Context(), ProbeRequest{Target: target, Rounds: 2, Interval: MinInterval})
 	must(t, err)
 	checkProbed(t, p)
 	if p.Report.Verdict != Inconclusive || !strings.Contains(p.Report.Explain(), "this host's own") {
@@ -115,8 +148,8 @@ func nothingFree(t *testing.T, racer *Racer, target Target) {
 	}
 }
 
-func fourFree(t *testing.T, racer *Racer, target Target) {
-	r := raceOf(t, racer, target, Options{Strategy: sched.AllAtOnce, AttemptTimeout: 200 * ms})
+func fourFree(t *testing.T, target Target) {
+	r := raceFor(t, target, Options{Strategy: sched.AllAtOnce, AttemptTimeout: 200 * ms})
 	host, silent := outcomes(t, r)
 	if r.End != sched.EndExhausted || silent == 0 || silent > 4 || host != len(target.Candidates)-silent {
 		t.Errorf("%s: %d failed by this host, %d were silent", r.End, host, silent)

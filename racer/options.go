@@ -27,17 +27,29 @@ const (
 	// DefaultInterval is the time from one round of a probe to the next.
 	DefaultInterval = time.Second
 
+	// MaxResolutionDelay bounds Selection.ResolutionDelay.
 	MaxResolutionDelay = 2 * time.Second
-	MinTimeout         = time.Millisecond
-	MaxAttemptTimeout  = 5 * time.Minute
-	MaxTimeout         = 10 * time.Minute
-	MaxMaxInFlight     = 1000
-	MaxFirstFamily     = 1000
-	MaxMaxAddresses    = 1000
-	MaxRounds          = 100
-	MaxSamples         = 10_000 // candidates times rounds
-	MinInterval        = 10 * time.Millisecond
-	MaxInterval        = time.Hour
+	// MinTimeout bounds all timeouts from below.
+	MinTimeout = time.Millisecond
+	// MaxAttemptTimeout bounds AttemptTimeout.
+	MaxAttemptTimeout = 5 * time.Minute
+	// MaxTimeout bounds Timeout.
+	MaxTimeout = 10 * time.Minute
+	// MaxMaxInFlight bounds MaxInFlight.
+	MaxMaxInFlight = 1000
+	// MaxFirstFamily bounds Selection.FirstFamilyCount.
+	MaxFirstFamily = 1000
+	// MaxMaxAddresses bounds Selection.MaxAddressesPerAnswer.
+	MaxMaxAddresses = 1000
+	// MaxRounds bounds ProbeRequest.Rounds.
+	MaxRounds = 100
+	// MaxSamples bounds addresses times rounds of a probe. A name counts as two
+	// full answers.
+	MaxSamples = 20_000
+	// MinInterval bounds ProbeRequest.Interval from below.
+	MinInterval = 10 * time.Millisecond
+	// MaxInterval bounds ProbeRequest.Interval.
+	MaxInterval = time.Hour
 )
 
 // Selection says which addresses are used and how they are ordered.
@@ -86,11 +98,14 @@ type ProbeOptions struct {
 // Warning is a remark about a request that was accepted.
 type Warning struct {
 	Field   string // such as "options.attempt_delay"
-	Message string
+	Message string // a sentence
 }
 
 // RequestError says all that is wrong with a request.
-type RequestError struct{ Fields []FieldError }
+type RequestError struct {
+	// Fields has at least one element.
+	Fields []FieldError
+}
 
 // FieldError says what is wrong with one field and what is allowed.
 type FieldError struct {

@@ -265,17 +265,20 @@ func TestDefaultsBringNoWarning(t *testing.T) {
 	}
 }
 
-func TestRoundsTimesCandidatesHasALimit(t *testing.T) {
+func TestRoundsTimesAddressesHasALimit(t *testing.T) {
 	req := ProbeRequest{Rounds: 100}
-	for i := range 101 {
+	for i := range 201 {
 		req.Target.Candidates = append(req.Target.Candidates, CandidateSpec{Endpoint: fmt.Sprintf("192.0.2.%d:443", i)})
 	}
 	_, err := checkProbe(&req)
-	wantProblem(t, fieldErrors(t, err), "rounds", "is 10100; allowed is 10000")
-	req.Target.Candidates = req.Target.Candidates[:100]
+	wantProblem(t, fieldErrors(t, err), "rounds", "can be 20100; allowed is 20000")
+	req.Target.Candidates = req.Target.Candidates[:200]
 	if _, err := checkProbe(&req); err != nil {
 		t.Errorf("10000 are refused: %v", err)
 	}
+	req = ProbeRequest{Rounds: 100, Target: Target{Candidates: []CandidateSpec{{Endpoint: "a.example:1"}, {Endpoint: "b.example:1"}}}}
+	_, err = checkProbe(&req)
+	wantProblem(t, fieldErrors(t, err), "rounds", "can be 25600; allowed is 20000")
 }
 
 func TestAllProblemsAreToldAtOnce(t *testing.T) {

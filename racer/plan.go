@@ -130,6 +130,11 @@ func (p *plan) add(c *checker, field string, spec CandidateSpec, index int) (nam
 	return true
 }
 
+// addresses is how many there can be.
+func (p *plan) addresses() int {
+	return len(p.literals) + len(p.cfg.Questions)*p.cfg.MaxPerAnswer
+}
+
 func (p *plan) uses(f addrsel.Family) bool {
 	return p.selection.OnlyFamily == addrsel.FamilyAny || p.selection.OnlyFamily == f
 }

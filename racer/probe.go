@@ -10,9 +10,9 @@ import (
 
 // ProbeRequest asks for a probe. Every zero value but Target's means the default.
 type ProbeRequest struct {
-	Target    Target
-	Selection Selection
-	Options   ProbeOptions
+	Target    Target       // what to connect to
+	Selection Selection    // which addresses, in which order
+	Options   ProbeOptions // how attempts start and are bounded
 	// Rounds is how often every address is connected to; the name is resolved
 	// once. 0: 1; at most MaxRounds.
 	Rounds int
@@ -34,7 +34,7 @@ type ProbeResult struct {
 	Options  ProbeOptions  // in effect
 	Rounds   int           // begun
 	Interval time.Duration // in effect
-	Report   Report
+	Report   Report        // what was measured
 }
 
 // Probe connects to every address, round after round, and gives up none because
@@ -102,8 +102,9 @@ func checkProbe(req *ProbeRequest) (plan, error) {
 	req.Options = o
 	req.Rounds = between(&c, "rounds", req.Rounds, DefaultRounds, 1, MaxRounds)
 	req.Interval = between(&c, "interval", req.Interval, DefaultInterval, MinInterval, MaxInterval)
-	if n := len(req.Target.Candidates) * req.Rounds; n > MaxSamples && req.Rounds <= MaxRounds {
-		c.wrongf("rounds", "times candidates is %d; allowed is %d", n, MaxSamples)
+	if n := p.addresses() * req.Rounds; n > MaxSamples && req.Rounds <= MaxRounds {
+		c.wrongf("rounds", "times addresses can be %d; allowed is %d (a name counts as %d addresses)",
+			n, MaxSamples, 2*p.cfg.MaxPerAnswer)
 	}
 	return p, c.err()
 }

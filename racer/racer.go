@@ -44,9 +44,9 @@ func New(cfg Config) *Racer {
 
 // RaceRequest asks for a race. Every zero value but Target's means the default.
 type RaceRequest struct {
-	Target    Target
-	Selection Selection
-	Options   Options
+	Target    Target    // what to connect to
+	Selection Selection // which addresses, in which order
+	Options   Options   // how attempts start and are bounded
 }
 
 // Validate returns a *RequestError that says all that is wrong with the request,
@@ -65,8 +65,8 @@ type RaceResult struct {
 	Winner *Candidate
 	// Candidates are in ranked order, those that were not to be tried last.
 	Candidates []Candidate
-	Cost       Cost
-	Masked     Masked
+	Cost       Cost   // what it asked of the network and of the servers
+	Masked     Masked // the trouble the winner hides
 }
 
 // Race connects until one attempt succeeds, and closes the connection. The error
@@ -110,9 +110,9 @@ func (r *Racer) race(ctx context.Context, req RaceRequest, keep bool) (*RaceResu
 // RankRequest asks for the order of a target's addresses. Every zero value but
 // Target's means the default.
 type RankRequest struct {
-	Target    Target
-	Selection Selection
-	Options   Options // of the race the schedule is for
+	Target    Target    // what to rank
+	Selection Selection // which addresses, in which order
+	Options   Options   // of the race the schedule is for
 }
 
 // Validate returns a *RequestError that says all that is wrong with the request,

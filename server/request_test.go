@@ -240,8 +240,8 @@ func TestBadRounds(t *testing.T) {
 	}{
 		{-1, 1, []string{"-1", "1 to 100"}},
 		{101, 1, []string{"101", "1 to 100"}},
-		{100, 101, []string{"10100", "10000"}},
-		{11, 1000, []string{"11000", "10000"}},
+		{100, 201, []string{"20100", "20000"}},
+		{21, 1000, []string{"21000", "20000"}},
 	} {
 		_, err := d.rpc.Probe(patient(t), &connracev1.ProbeRequest{Candidates: addressed(c.of), Rounds: c.rounds})
 		violates(t, err, wrong("rounds", c.says...))

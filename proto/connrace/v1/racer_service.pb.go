@@ -389,7 +389,8 @@ type ProbeRequest struct {
 	// How attempts are started and bounded.
 	Options *ProbeOptions `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
 	// How often every address is connected to. 0 means the default, 1; at most
-	// 100, and candidates times rounds at most 10,000. The name is resolved once.
+	// 100, and addresses times rounds at most 20,000, where a name counts as two
+	// full answers (selection.max_addresses_per_answer). Names are resolved once.
 	Rounds int32 `protobuf:"varint,5,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	// From the start of one round to the start of the next; a round that takes
 	// longer delays the next one. Default 1 s; 10 ms to 1 h.
