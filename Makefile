@@ -58,11 +58,11 @@ proto-check: ## Lint the contract, hold it against the last release, see that ge
 	$(TOOL) buf lint
 	$(TOOL) buf format proto --diff --exit-code
 	$(TOOL) buf breaking --against '$(AGAINST)'
-	@rm -rf bin/generated
-	$(TOOL) buf generate -o bin/generated
-	$(TOOL) buf build proto --as-file-descriptor-set --exclude-imports -o bin/generated/descriptors.binpb
-	@diff -r --exclude='*.proto' proto bin/generated/proto && \
-		cmp server/descriptors.binpb bin/generated/descriptors.binpb || \
+	@rm -rf bin/.generated
+	$(TOOL) buf generate -o bin/.generated
+	$(TOOL) buf build proto --as-file-descriptor-set --exclude-imports -o bin/.generated/descriptors.binpb
+	@diff -r --exclude='*.proto' proto bin/.generated/proto && \
+		cmp server/descriptors.binpb bin/.generated/descriptors.binpb || \
 		{ echo 'generated code does not fit the contract: run make generate'; exit 1; }
 
 .PHONY: lint
