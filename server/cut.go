@@ -2,25 +2,26 @@ package server
 
 import connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 
-// The functions here return a step that makes a reply smaller, for lostError:
-// first the transcript goes, then the candidates from the last one, then what
-// DNS answered. A step returns false when nothing is left to cut.
+// The functions here return a step that makes a reply smaller, for lostError: what
+// can be told from the rest goes first (the transcript, what DNS answered, the
+// schedule), then the candidates, from the last one on. A step returns false when
+// nothing is left to cut.
 
 func cutRank(m *connracev1.ResolveAndRankResponse) func() bool {
 	return func() bool {
-		return cutTranscript(m.GetRun()) || halve(&m.Schedule) || halve(&m.Candidates) || cutResolution(m.GetRun())
+		return cutTranscript(m.GetRun()) || cutResolution(m.GetRun()) || halve(&m.Schedule) || halve(&m.Candidates)
 	}
 }
 
 func cutRace(m *connracev1.RaceResponse) func() bool {
 	return func() bool {
-		return cutTranscript(m.GetRun()) || halve(&m.Candidates) || cutResolution(m.GetRun())
+		return cutTranscript(m.GetRun()) || cutResolution(m.GetRun()) || halve(&m.Candidates)
 	}
 }
 
 func cutProbe(run *connracev1.Run, report *connracev1.ProbeReport) func() bool {
 	return func() bool {
-		return cutTranscript(run) || halve(&report.Candidates) || cutResolution(run)
+		return cutTranscript(run) || cutResolution(run) || halve(&report.Candidates)
 	}
 }
 

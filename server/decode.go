@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -29,17 +28,10 @@ func (d *decoder) err(request interface{ Validate() error }) error {
 		return nil
 	}
 	if more, ok := errors.AsType[*racer.RequestError](request.Validate()); ok {
-		for _, f := range more.Fields {
-			if !d.has(f.Field) { // what was not understood was not passed on
-				d.fields = append(d.fields, f)
-			}
-		}
+		// What was not understood here was not passed on: no field comes twice.
+		d.fields = append(d.fields, more.Fields...)
 	}
 	return &racer.RequestError{Fields: d.fields}
-}
-
-func (d *decoder) has(field string) bool {
-	return slices.ContainsFunc(d.fields, func(f racer.FieldError) bool { return f.Field == field })
 }
 
 // targeted is what all requests have in common.

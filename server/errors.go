@@ -25,6 +25,7 @@ const (
 	reasonNotWon       = "NOT_WON"
 	reasonNotReachable = "NOT_REACHABLE"
 	reasonShuttingDown = "SHUTTING_DOWN"
+	reasonCallerLeft   = "CALLER_LEFT"
 	reasonInternal     = "INTERNAL"
 )
 
@@ -41,7 +42,8 @@ func toStatus(err error) error {
 		return detailed(codes.Unavailable, "the daemon is shutting down; ask another one, or again later",
 			&errdetails.ErrorInfo{Reason: reasonShuttingDown, Domain: domain})
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return status.FromContextError(err).Err()
+		st := status.FromContextError(err)
+		return detailed(st.Code(), st.Message(), &errdetails.ErrorInfo{Reason: reasonCallerLeft, Domain: domain})
 	}
 	if _, ok := status.FromError(err); ok {
 		return err // from the transport, or made here
@@ -125,5 +127,5 @@ func lostError(reason, message string, reply proto.Message, cut func() bool) err
 		info.Metadata["reply"] = "cut"
 		info.Metadata["reply_bytes"] = strconv.Itoa(size)
 	}
-	return detailed(codes.FailedPrecondition, message, info, protoadapt.MessageV1Of(reply))
+	return detailed(codes.FailedPrecondition, message+"; the reply is among the details", info, protoadapt.MessageV1Of(reply))
 }

@@ -57,3 +57,34 @@ func TestHealthAtShutdown(t *testing.T) {
 		<-down
 	}
 }
+
+// A load balancer that goes on watching does not hold up the stop: its stream
+// ends by itself, after it has heard NOT_SERVING.
+func TestShutdownEndsAHealthWatch(t *testing.T) {
+	t.Parallel()
+	d := serve(t, plain())
+	stream, err := healthpb.NewHealthClient(d.conn).Watch(patient(t), &healthpb.HealthCheckRequest{})
+	must(t, err)
+	_, err = stream.Recv()
+	must(t, err)
+	unbounded, cancel := context.WithCancel(patient(t))
+	defer cancel()
+	down := make(chan struct{})
+	go func() {
+		defer close(down)
+		d.Shutdown(unbounded)
+	}()
+	reply, err := stream.Recv()
+	must(t, err)
+	if reply.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("the last word is %v, want NOT_SERVING", reply.GetStatus())
+	}
+	if _, err := stream.Recv(); err == nil {
+		t.Error("the watch goes on after the end")
+	}
+	select {
+	case <-down:
+	case <-patient(t).Done():
+		t.Fatal("the shutdown waits for a health watch")
+	}
+}

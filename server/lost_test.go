@@ -258,7 +258,10 @@ func TestLargeRefusalArrives(t *testing.T) {
 				_, err := rpc.Race(ctx, &connracev1.RaceRequest{Candidates: candidates(bad...)})
 				return err
 			})
-			refusedBecause(t, st.Err(), codes.InvalidArgument, "INVALID_REQUEST")
+			_, info := refusedBecause(t, st.Err(), codes.InvalidArgument, "INVALID_REQUEST")
+			if n := info.GetMetadata()["violation_count"]; n != strconv.Itoa(len(bad)) {
+				t.Errorf("the ErrorInfo counts %s violations, want %d", n, len(bad))
+			}
 			got := detail[*errdetails.BadRequest](t, st).GetFieldViolations()
 			if len(got) == 0 || got[0].GetField() != "candidates[0].endpoint" {
 				t.Errorf("the violations are %v, want candidates[0].endpoint first", got)

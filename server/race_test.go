@@ -338,11 +338,13 @@ func TestRaceAllAtOnce(t *testing.T) {
 func TestRaceTimesOut(t *testing.T) {
 	t.Parallel()
 	d, hole := serve(t, plain()), host(t, netlab.Swallow).Addr()
+	before := time.Now()
 	reply, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{
 		Target:  hole.String(),
 		Options: &connracev1.RaceOptions{AttemptTimeout: durationpb.New(30 * time.Millisecond)},
 	})
 	must(t, err)
+	began(t, reply.GetRun(), before)
 	c := tried(last(literal(1, hole)), 1, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST, connracev1.Outcome_OUTCOME_TIMED_OUT)
 	message := reply.GetCandidates()[0].GetAttempts()[0].GetFailure().GetMessage()
 	if !strings.Contains(message, "30ms") {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -75,6 +76,9 @@ func violates(t *testing.T, err error, want ...violation) {
 	}
 	if got := info.GetMetadata()["field"]; !slices.Contains(fields, got) || !strings.Contains(st.Message(), got) {
 		t.Errorf("the ErrorInfo's field is %q, want one of %q that the message %q names", got, fields, st.Message())
+	}
+	if got := info.GetMetadata()["violation_count"]; got != strconv.Itoa(len(want)) {
+		t.Errorf("the ErrorInfo counts %s violations, want %d", got, len(want))
 	}
 	for _, w := range want {
 		w.described(t, violations[slices.Index(fields, w.field)].GetDescription())

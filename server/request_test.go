@@ -315,7 +315,7 @@ func TestGoodBounds(t *testing.T) {
 	for _, req := range []*connracev1.ProbeRequest{ // of nothing to probe, so that it ends soon
 		{Target: denied, Rounds: 100, Interval: durationpb.New(10 * time.Millisecond)},
 		{Target: denied, Rounds: 1, Interval: durationpb.New(time.Hour)},
-		{Candidates: slices.Repeat(candidates(denied), 1000), Rounds: 10},
+		{Candidates: slices.Repeat(candidates(denied), 1000), Rounds: 20},
 		{Target: denied, Options: &connracev1.ProbeOptions{
 			AttemptTimeout: durationpb.New(5 * time.Minute), Timeout: durationpb.New(10 * time.Minute), MaxInFlight: 1000,
 		}},

@@ -26,6 +26,8 @@ const (
 	maxHeaderBytes = 16 << 10
 	// handshakeTimeout bounds how long a new connection may take.
 	handshakeTimeout = 10 * time.Second
+	// farewell is how long a watcher of health checks has to hear NOT_SERVING.
+	farewell = 100 * time.Millisecond
 	// minPing is how often a client may ping, with or without RPCs.
 	minPing = 10 * time.Second
 )
@@ -48,7 +50,8 @@ type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
 
-	stop context.CancelFunc // ends the streams
+	stop context.CancelFunc // ends the watches
+	end  context.CancelFunc // ends all other streams
 	open *connections
 }
 
@@ -58,12 +61,15 @@ func New(cfg Config) *Server {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	stopping, stop := context.WithCancel(context.Background())
+	ending, end := context.WithCancel(context.Background())
 	s := &Server{
 		health: health.NewServer(),
 		stop:   stop,
+		end:    end,
 		open:   &connections{open: make(map[net.Conn]struct{})},
 	}
 	unary, stream := interceptors(cfg.Logger)
+	stream = append(stream, endStreams(ending))
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -94,12 +100,13 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown turns health checks to NOT_SERVING, ends the streams of WatchProbe,
-// takes no new RPC and waits for the running ones; those still there when ctx
-// ends are cut off. It returns when none is left.
+// Shutdown turns health checks to NOT_SERVING, ends the streams of WatchProbe and
+// of health checks, takes no new RPC and waits for the running ones; those still
+// there when ctx ends are cut off. It returns when none is left.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.health.Shutdown()
 	s.stop()
+	time.AfterFunc(farewell, s.end)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

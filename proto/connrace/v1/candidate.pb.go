@@ -672,8 +672,8 @@ type Attempt struct {
 	Number int32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// Why it started when it did.
 	Trigger AttemptTrigger `protobuf:"varint,2,opt,name=trigger,proto3,enum=connrace.v1.AttemptTrigger" json:"trigger,omitempty"`
-	// When it started, from run.start_time. Unset when the daemon's host could not
-	// even send the first packet.
+	// When it started, from run.start_time. Unset when no packet left: the daemon's
+	// host could not send one, or the attempt was given up before.
 	StartOffset *durationpb.Duration `protobuf:"bytes,3,opt,name=start_offset,json=startOffset,proto3" json:"start_offset,omitempty"`
 	// When its outcome was known, from run.start_time.
 	EndOffset *durationpb.Duration `protobuf:"bytes,4,opt,name=end_offset,json=endOffset,proto3" json:"end_offset,omitempty"`
