@@ -28,6 +28,8 @@ const (
 	demoTimeout = time.Minute
 	// demoAttemptTimeout is short, so that nobody waits for the sequential race.
 	demoAttemptTimeout = 2 * time.Second
+	// demoProbeTimeout survives the lost SYN, which costs a second.
+	demoProbeTimeout = 1500 * time.Millisecond
 	// demoDrain is when the lossy backend wakes up: the SYN it lost was sent at
 	// the start of the probe.
 	demoDrain = 100 * time.Millisecond
@@ -121,6 +123,9 @@ func (d *demo) show(ctx context.Context) error {
 	for _, b := range d.lab.backends {
 		d.sayf("  %-18s %s", b.endpoint, b.story)
 	}
+	if !d.lab.dualStack {
+		d.sayf("(This system has no IPv6 on loopback: an IPv4 address stands in for the first.)")
+	}
 	d.sayf("A connrace daemon listens on %s. It is asked over gRPC.", d.address)
 	if err := d.rank(ctx); err != nil {
 		return err
@@ -209,9 +214,9 @@ func (d *demo) probe(ctx context.Context) error {
 	defer wake.Stop()
 	reply, err := d.daemon.Probe(ctx, &connracev1.ProbeRequest{
 		Target:   d.lab.target,
-		Options:  &connracev1.ProbeOptions{AttemptTimeout: durationpb.New(demoAttemptTimeout)},
+		Options:  &connracev1.ProbeOptions{AttemptTimeout: durationpb.New(demoProbeTimeout)},
 		Rounds:   3,
-		Interval: durationpb.New(demoAttemptTimeout),
+		Interval: durationpb.New(demoProbeTimeout),
 	})
 	if err != nil {
 		return err

@@ -24,11 +24,12 @@ var (
 
 // demoLab is four backends behind one name, and its name server.
 type demoLab struct {
-	target   string
-	backends []demoBackend // in the order a client tries them
-	lossy    *netlab.Host
-	dns      *netlab.DNS
-	parts    []interface{ Close() error }
+	target    string
+	dualStack bool
+	backends  []demoBackend // in the order a client tries them
+	lossy     *netlab.Host
+	dns       *netlab.DNS
+	parts     []interface{ Close() error }
 }
 
 type demoBackend struct {
@@ -53,7 +54,7 @@ func startDemoLab(silent netip.Addr) (lab *demoLab, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the demo needs the loopback addresses 127.0.0.1 to 127.0.0.4, which every Linux has: %w", err)
 	}
-	lab = &demoLab{target: fmt.Sprintf("%s:%d", demoName, port)}
+	lab = &demoLab{target: fmt.Sprintf("%s:%d", demoName, port), dualStack: silent.Is6()}
 	defer func() {
 		if err != nil {
 			lab.Close()
