@@ -9,19 +9,19 @@ import connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 
 func cutRank(m *connracev1.ResolveAndRankResponse) func() bool {
 	return func() bool {
-		return cutTranscript(m.GetRun()) || cutResolution(m.GetRun()) || halve(&m.Schedule) || halve(&m.Candidates)
+		return cutTranscript(m.GetRun()) || cutResolution(m.GetRun()) || shorten(&m.Schedule) || shorten(&m.Candidates)
 	}
 }
 
 func cutRace(m *connracev1.RaceResponse) func() bool {
 	return func() bool {
-		return cutTranscript(m.GetRun()) || cutResolution(m.GetRun()) || halve(&m.Candidates)
+		return cutTranscript(m.GetRun()) || cutResolution(m.GetRun()) || shorten(&m.Candidates)
 	}
 }
 
 func cutProbe(run *connracev1.Run, report *connracev1.ProbeReport) func() bool {
 	return func() bool {
-		return cutTranscript(run) || cutResolution(run) || halve(&report.Candidates)
+		return cutTranscript(run) || cutResolution(run) || shorten(&report.Candidates)
 	}
 }
 
@@ -37,9 +37,9 @@ func cutResolution(run *connracev1.Run) bool {
 	return had
 }
 
-// halve drops the second half of a list.
-func halve[T any](list *[]T) bool {
+// shorten drops an eighth of a list, at least one, from its end.
+func shorten[T any](list *[]T) bool {
 	had := len(*list) > 0
-	*list = (*list)[:len(*list)/2]
+	*list = (*list)[:len(*list)*7/8]
 	return had
 }

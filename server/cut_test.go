@@ -51,7 +51,7 @@ func TestCutRank(t *testing.T) {
 				len(m.GetRun().GetTranscript()), len(m.GetSchedule()), len(m.GetCandidates()), len(m.GetRun().GetResolution().GetQueries()),
 			}
 		}),
-		left{2, 2, 3, 1}, left{0, 2, 3, 1}, left{0, 2, 3, 0}, left{0, 1, 3, 0}, left{0, 0, 3, 0}, left{0, 0, 1, 0}, left{0, 0, 0, 0})
+		left{2, 2, 3, 1}, left{0, 2, 3, 1}, left{0, 2, 3, 0}, left{0, 1, 3, 0}, left{0, 0, 3, 0}, left{0, 0, 2, 0}, left{0, 0, 1, 0}, left{0, 0, 0, 0})
 }
 
 func TestCutRace(t *testing.T) {
