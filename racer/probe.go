@@ -64,12 +64,9 @@ func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, erro
 	return probe.result(req), nil
 }
 
-// ErrStopWatch ends a Watch without error when its function returns it.
-var ErrStopWatch = errors.New("stop watching")
-
 // Watch resolves and probes again and again, one round at a time, and hands each
 // result and its number, from 1, to report. It ends when ctx does, with the cause
-// of that, or when report returns an error: with that error, ErrStopWatch aside.
+// of that, or when report returns an error, with that.
 // req.Rounds must be 0.
 func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round int64, result *ProbeResult) error) error {
 	if req.Rounds != 0 {
@@ -81,9 +78,6 @@ func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round i
 			return err
 		}
 		if err := report(round, result); err != nil {
-			if errors.Is(err, ErrStopWatch) {
-				return nil
-			}
 			return err
 		}
 		if !wait(ctx, time.Until(result.Start.Add(result.Interval))) {
