@@ -1,7 +1,6 @@
 package netlab
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -16,7 +15,7 @@ import (
 // port, [Host.Addr] tells which. It is an error if the port is taken or the
 // address is not one of loopback.
 func Accept(at netip.AddrPort) (*Host, error) {
-	ln, err := listen(at)
+	ln, err := loopback.listen(at)
 	if err != nil {
 		return nil, hostError("accept", at, err)
 	}
@@ -25,22 +24,6 @@ func Accept(at netip.AddrPort) (*Host, error) {
 	h := newHost(addrPort(ln.Addr()), server)
 	h.server = server
 	return h, nil
-}
-
-// listen is plain TCP: Go's default would be a Multipath TCP socket where the
-// kernel has it, and what a test sees would depend on that.
-func listen(at netip.AddrPort) (*net.TCPListener, error) {
-	at, err := checkLoopback(at)
-	if err != nil {
-		return nil, err
-	}
-	var lc net.ListenConfig
-	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(context.Background(), "tcp", at.String())
-	if err != nil {
-		return nil, err
-	}
-	return ln.(*net.TCPListener), nil
 }
 
 // server is who accepts behind a listener: one goroutine for the listener while

@@ -39,11 +39,7 @@ type Question struct {
 // [DNS.Addr] tells which. It is an error if the port is taken or the address is
 // not one of loopback.
 func StartDNS(at netip.AddrPort) (*DNS, error) {
-	at, err := checkLoopback(at)
-	if err != nil {
-		return nil, hostError("dns", at, err)
-	}
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	conn, err := loopback.listenUDP(at)
 	if err != nil {
 		return nil, hostError("dns", at, err)
 	}

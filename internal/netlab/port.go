@@ -49,7 +49,7 @@ func freeOnAll(port uint16, addrs []netip.Addr) (bool, error) {
 		if slices.Contains(addrs[:i], addr) {
 			continue
 		}
-		ln, err := listen(netip.AddrPortFrom(addr, port))
+		ln, err := loopback.listen(netip.AddrPortFrom(addr, port))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return false, nil
 		}

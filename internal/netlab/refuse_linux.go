@@ -9,7 +9,7 @@ import "net/netip"
 // error if the port is taken or the address is not one of loopback. On systems
 // other than Linux the error wraps [errors.ErrUnsupported].
 func Refuse(at netip.AddrPort) (*Host, error) {
-	s, err := bind(at)
+	s, err := loopback.bind(at)
 	if err != nil {
 		return nil, hostError("refuse", at, err)
 	}

@@ -21,13 +21,33 @@ func newSocket(family int) (socket, error) {
 	return socket(fd), os.NewSyscallError("socket", err)
 }
 
-// bind returns a socket bound to at. As with every listener of Go, connections
-// of earlier owners in TIME_WAIT do not make the port a taken one.
-func bind(at netip.AddrPort) (socket, error) {
-	at, err := checkLoopback(at)
+// bind returns a socket of the place, bound to at.
+func (p place) bind(at netip.AddrPort) (socket, error) {
+	at, err := p.check(at)
 	if err != nil {
 		return -1, err
 	}
+	s := socket(-1)
+	err = p.do(func() (err error) {
+		s, err = bind(at)
+		return err
+	})
+	return s, err
+}
+
+// connect returns a socket of the place that is connecting to at.
+func (p place) connect(at netip.AddrPort) (socket, error) {
+	s := socket(-1)
+	err := p.do(func() (err error) {
+		s, err = connect(at)
+		return err
+	})
+	return s, err
+}
+
+// bind: as with every listener of Go, connections of earlier owners in TIME_WAIT
+// do not make the port a taken one.
+func bind(at netip.AddrPort) (socket, error) {
 	family, sa := sockaddr(at)
 	s, err := newSocket(family)
 	if err != nil {
@@ -43,7 +63,6 @@ func bind(at netip.AddrPort) (socket, error) {
 	return s, nil
 }
 
-// connect returns a socket that is connecting to at.
 func connect(at netip.AddrPort) (socket, error) {
 	family, sa := sockaddr(at)
 	s, err := newSocket(family)

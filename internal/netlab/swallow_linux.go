@@ -20,13 +20,21 @@ import (
 // is taken or the address is not one of loopback. On systems other than Linux
 // the error wraps [errors.ErrUnsupported].
 func Swallow(at netip.AddrPort) (*Host, error) {
-	hole, err := newHole(at)
+	h, err := loopback.swallow(at)
 	if err != nil {
 		return nil, hostError("swallow", at, err)
 	}
+	return h, nil
+}
+
+func (p place) swallow(at netip.AddrPort) (*Host, error) {
+	hole, err := newHole(p, at)
+	if err != nil {
+		return nil, err
+	}
 	if err := hole.refill(); err != nil {
 		_ = hole.Close()
-		return nil, hostError("swallow", at, err)
+		return nil, err
 	}
 	h := newHost(hole.addr, hole)
 	h.server, h.hole = hole.server, hole
@@ -50,6 +58,7 @@ const (
 
 // hole is a listener whose accept queue is full until it is drained.
 type hole struct {
+	place   place
 	addr    netip.AddrPort
 	server  *server
 	fillers fillers
@@ -58,8 +67,8 @@ type hole struct {
 	drained bool       // the server accepts
 }
 
-func newHole(at netip.AddrPort) (*hole, error) {
-	s, err := bind(at)
+func newHole(p place, at netip.AddrPort) (*hole, error) {
+	s, err := p.bind(at)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +76,7 @@ func newHole(at netip.AddrPort) (*hole, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hole{addr: addrPort(ln.Addr()), server: newServer(ln)}
+	h := &hole{place: p, addr: addrPort(ln.Addr()), server: newServer(ln)}
 	h.server.own = h.fillers.remove
 	return h, nil
 }
@@ -122,7 +131,7 @@ func (h *hole) listen(backlog int) error {
 // closed: were it left, it would be accepted when the queue is drained.
 func (h *hole) fill() error {
 	for range maxFillers {
-		s, err := connect(h.addr)
+		s, err := h.place.connect(h.addr)
 		if err != nil {
 			return err
 		}
