@@ -147,9 +147,11 @@ func whyLeft(ctx context.Context) sched.EndReason {
 	return sched.EndCallerLeft
 }
 
-// batch takes everything that has come in, in the order in which it happened.
+// batch takes everything that has come in, in the order in which it happened,
+// which is not always the order in which it was posted.
 func (e *engine) batch() []sched.Event {
 	all := e.inbox.take()
+	slices.SortStableFunc(all, func(a, b news) int { return cmp.Compare(a.event.At, b.event.At) })
 	events := make([]sched.Event, 0, len(all)+1)
 	for _, n := range all {
 		if n.event.Kind == sched.Resolved {
@@ -160,7 +162,6 @@ func (e *engine) batch() []sched.Event {
 		}
 		events = append(events, n.event)
 	}
-	slices.SortStableFunc(events, func(a, b sched.Event) int { return cmp.Compare(a.At, b.At) })
 	return events
 }
 

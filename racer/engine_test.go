@@ -35,6 +35,29 @@ func TestBatchIsInTheOrderOfTime(t *testing.T) {
 	}
 }
 
+// Two answers of one wake-up, posted the other way round than they came in: the
+// race numbers candidates in the order of time, and so does the engine.
+func TestAnswersOfOneWakeUp(t *testing.T) {
+	e := newEngine(newNetwork(t).racer(), mustPlan(t, RaceRequest{Target: Target{Name: "two.example:443"}}), false)
+	for _, a := range []struct {
+		question int
+		at       time.Duration
+		addr     string
+	}{{1, 20 * ms, "192.0.2.1"}, {0, 10 * ms, "2001:db8::1"}} {
+		e.inbox.post(news{
+			event: sched.Event{Kind: sched.Resolved, At: a.at, Question: a.question},
+			facts: []fact{{endpoint: netip.AddrPortFrom(netip.MustParseAddr(a.addr), 443)}},
+		})
+	}
+	batch := e.batch()
+	e.race.Step(20*ms, batch, nil) // panics on candidates out of turn
+	for id, f := range e.known {
+		if c := batch[id].Candidates[0]; c.ID != id || c.Endpoint != f.endpoint {
+			t.Errorf("candidate %d is %v to the race, %v to the engine", c.ID, c.Endpoint, f.endpoint)
+		}
+	}
+}
+
 // What the race need not know is not looked up: an address that is left out or
 // denied has no source and cannot be dialed.
 func TestGather(t *testing.T) {
