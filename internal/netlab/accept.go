@@ -2,7 +2,6 @@ package netlab
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -11,15 +10,33 @@ import (
 )
 
 // Accept starts a healthy server: it accepts every connection and reads from it
-// until the peer closes it, then closes its own end. Port 0 takes any free
-// port, [Host.Addr] tells which. It is an error if the port is taken or the
-// address is not one of loopback.
+// until the peer closes it, then closes its own end. It is [Serve] with [Read].
 func Accept(at netip.AddrPort) (*Host, error) {
-	ln, err := loopback.listen(at)
+	return Serve(at, Read())
+}
+
+// Serve starts a host that accepts every connection at once and does with each
+// what b says. Port 0 takes any free port, [Host.Addr] tells which. It is an
+// error if the port is taken, the address is not one of loopback, or b was made
+// from values that make no sense.
+func Serve(at netip.AddrPort, b Behaviour) (*Host, error) {
+	h, err := loopback.serve(at, b)
 	if err != nil {
-		return nil, hostError("accept", at, err)
+		return nil, hostError("serve", at, err)
+	}
+	return h, nil
+}
+
+func (p place) serve(at netip.AddrPort, b Behaviour) (*Host, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	ln, err := p.listen(at)
+	if err != nil {
+		return nil, err
 	}
 	server := newServer(ln)
+	server.behaviour = b
 	server.start()
 	h := newHost(addrPort(ln.Addr()), server)
 	h.server = server
@@ -29,22 +46,24 @@ func Accept(at netip.AddrPort) (*Host, error) {
 // server is who accepts behind a listener: one goroutine for the listener while
 // started, and one for every open connection.
 type server struct {
-	ln *net.TCPListener
+	ln        *net.TCPListener
+	behaviour Behaviour
 
 	// own reports whether the connection from peer is one that the host itself
 	// made: those are closed and never counted. Nil means there are none.
 	own func(peer netip.AddrPort) bool
 
 	acceptor sync.WaitGroup
-	readers  sync.WaitGroup
+	serving  sync.WaitGroup
 
 	mu       sync.Mutex
 	accepted int
-	conns    map[*net.TCPConn]struct{} // the open ones
+	conns    map[*conn]struct{} // the open ones
 }
 
+// newServer returns a server that reads; set another behaviour before start.
 func newServer(ln *net.TCPListener) *server {
-	return &server{ln: ln, conns: make(map[*net.TCPConn]struct{})}
+	return &server{ln: ln, conns: make(map[*conn]struct{})}
 }
 
 // start begins to accept. It follows newServer or stop.
@@ -75,12 +94,13 @@ func (s *server) open() int {
 }
 
 // Close resets the open connections, because a FIN from this side would keep
-// the port in TIME_WAIT for a minute.
+// the port in TIME_WAIT for a minute. The reset is also what ends every
+// behaviour, whatever it waits for.
 func (s *server) Close() error {
 	err := s.ln.Close()
 	s.acceptor.Wait()
 	s.resetAll()
-	s.readers.Wait()
+	s.serving.Wait()
 	return err
 }
 
@@ -88,7 +108,7 @@ func (s *server) resetAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		reset(c)
+		c.reset()
 	}
 }
 
@@ -100,7 +120,7 @@ func (s *server) accept() {
 		c, err := s.ln.AcceptTCP()
 		switch {
 		case err == nil:
-			s.take(c)
+			s.take(newConn(c))
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		default:
@@ -109,31 +129,24 @@ func (s *server) accept() {
 	}
 }
 
-// take counts a connection and reads it in a goroutine of its own.
-func (s *server) take(c *net.TCPConn) {
+// take counts a connection and serves it in a goroutine of its own.
+func (s *server) take(c *conn) {
 	if s.own != nil && s.own(addrPort(c.RemoteAddr())) {
-		reset(c)
+		c.reset()
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted++
 	s.conns[c] = struct{}{}
-	s.readers.Go(func() { s.read(c) })
+	s.serving.Go(func() { s.serve(c) })
 }
 
-func (s *server) read(c *net.TCPConn) {
-	// How the peer closes, by FIN or by RST, is the same to this server.
-	_, _ = io.Copy(io.Discard, c)
+func (s *server) serve(c *conn) {
+	s.behaviour.run(c.ctx, c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	_ = c.Close()
-}
-
-// reset closes c with a RST. An error means that the peer was faster.
-func reset(c *net.TCPConn) {
-	_ = c.SetLinger(0)
 	_ = c.Close()
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // Host is one TCP endpoint that behaves in one way until Close. [Accept],
-// [Refuse] and [Swallow] make one; the zero value is not usable.
+// [Serve], [Refuse] and [Swallow] make one; the zero value is not usable.
 type Host struct {
 	addr    netip.AddrPort
 	server  *server      // accepts; nil for a host that refuses
@@ -42,7 +42,8 @@ func (h *Host) Accepted() int {
 	return h.server.total()
 }
 
-// Open returns how many accepted connections the peer has not yet closed.
+// Open returns how many accepted connections neither the peer nor the host has
+// closed yet.
 func (h *Host) Open() int {
 	if h.server == nil {
 		return 0
