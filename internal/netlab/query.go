@@ -2,28 +2,40 @@ package netlab
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Sizes in bytes of a message over UDP: plain (RFC 1035 section 2.3.4), and the
-// one this server states as its own, which is what Go's resolver states.
+// Sizes in bytes of a message. Over UDP: plain (RFC 1035 section 2.3.4), the one
+// this server states as its own, which is what Go's resolver states, and what
+// fits into a datagram of IPv4. Over TCP: what its length field can say.
 const (
-	plainSize  = 512
-	serverSize = 1232
+	plainSize    = 512
+	serverSize   = 1232
+	datagramSize = 65507
+	streamSize   = 65535
+)
+
+// The transports, as Question has them.
+const (
+	overUDP = "udp"
+	overTCP = "tcp"
 )
 
 // query is what a reply must repeat and respect of its query.
 type query struct {
+	over     string // overUDP or overTCP
+	from     netip.AddrPort
 	header   dnsmessage.Header
 	question dnsmessage.Question
 	edns     bool // the query had an OPT record
-	size     int  // bytes the client takes
+	size     int  // bytes the client takes over UDP
 }
 
 // parseQuery reads a query's first question and its EDNS size.
-func parseQuery(packet []byte) (query, error) {
+func parseQuery(packet []byte, over string, from netip.AddrPort) (query, error) {
 	var p dnsmessage.Parser
 	header, err := p.Start(packet)
 	if err != nil {
@@ -36,7 +48,7 @@ func parseQuery(packet []byte) (query, error) {
 	if err != nil {
 		return query{}, err
 	}
-	q := query{header: header, question: question, size: plainSize}
+	q := query{over: over, from: from, header: header, question: question, size: plainSize}
 	return q, q.readEDNS(&p)
 }
 
@@ -60,21 +72,9 @@ func (q *query) readEDNS(p *dnsmessage.Parser) error {
 	return nil
 }
 
-// reply is the wire form of a: truncated and without records where it exceeds
-// what the client takes.
-func (q query) reply(a Answer) ([]byte, error) {
-	m := q.message(a)
-	packet, err := m.Pack()
-	if err == nil && len(packet) <= q.size {
-		return packet, nil
-	}
-	m.Truncated, m.Answers = true, nil
-	return m.Pack()
-}
-
 // message has the bits Go's resolver wants to see, or it takes the reply for a
 // lame delegation: authoritative, and recursion available.
-func (q query) message(a Answer) dnsmessage.Message {
+func (q query) message(rcode dnsmessage.RCode, records []dnsmessage.Resource) dnsmessage.Message {
 	m := dnsmessage.Message{
 		Header: dnsmessage.Header{
 			ID:                 q.header.ID,
@@ -82,10 +82,10 @@ func (q query) message(a Answer) dnsmessage.Message {
 			Authoritative:      true,
 			RecursionDesired:   q.header.RecursionDesired,
 			RecursionAvailable: true,
-			RCode:              a.RCode,
+			RCode:              rcode,
 		},
 		Questions: []dnsmessage.Question{q.question},
-		Answers:   a.records(q.question.Name),
+		Answers:   records,
 	}
 	if q.edns {
 		m.Additionals = []dnsmessage.Resource{opt()}
@@ -100,6 +100,28 @@ func opt() dnsmessage.Resource {
 	// It has no error to return: see its source.
 	_ = r.Header.SetEDNS0(serverSize, dnsmessage.RCodeSuccess, false)
 	return r
+}
+
+// pack is the wire form of a reply: truncated and without records where it
+// exceeds what the client takes, and over UDP where truncate wants it.
+func (q query) pack(m dnsmessage.Message, truncate bool) (packet []byte, truncated bool, err error) {
+	if !truncate || q.over == overTCP {
+		packet, err = m.Pack()
+		if err == nil && len(packet) <= q.limit() {
+			return packet, false, nil
+		}
+	}
+	m.Truncated, m.Answers = true, nil
+	packet, err = m.Pack()
+	return packet, true, err
+}
+
+// limit is how many bytes a reply may have.
+func (q query) limit() int {
+	if q.over == overTCP {
+		return streamSize
+	}
+	return min(q.size, datagramSize)
 }
 
 // typeName is the mnemonic of a type, or its form of RFC 3597 section 5.
