@@ -84,8 +84,8 @@ func outOfDescriptors(t *testing.T, endpoints []string) {
 func TestOutOfDescriptorsForDNS(t *testing.T) {
 	server := os.Getenv(starved)
 	if server == "" {
-		w := newDNSWorld(t)
-		w.dns.Set("one.example", netlab.Answers{A: w.here()})
+		w := newWorld(t)
+		w.dns.Set("one.example", netlab.Answers{A: answer(here4)})
 		inOwnProcess(t, []string{w.dns.Addr().String()})
 		if log := w.dns.Log(); len(log) > 0 {
 			t.Errorf("the name server was asked %v", log)

@@ -42,17 +42,6 @@ func onePort(t *testing.T, addrs []string, behave ...behaviour) (hosts []*netlab
 	return hosts, target
 }
 
-// ipv6Loopback returns ::1, or another address where a container lacks IPv6: the
-// second best, as it ranks first only because it is given first.
-func ipv6Loopback(t *testing.T) string {
-	t.Helper()
-	if _, err := netlab.FreePort(netip.IPv6Loopback()); err != nil {
-		t.Logf("127.0.0.9 stands in for ::1: %v", err)
-		return "127.0.0.9"
-	}
-	return "::1"
-}
-
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {

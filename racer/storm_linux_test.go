@@ -3,34 +3,62 @@ package racer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/internal/netlab/link"
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// A thousand races, eight at a time, over hosts that accept, refuse and swallow,
-// each ended at a random moment by its caller, its deadline or a winner. Nothing
-// is left of them: no goroutine, no descriptor, no connection.
+// stormHosts accept after 2, 6 and 16 ms, refuse, and are silent.
+func (w *world) stormHosts(t *testing.T) (accepting []*netlab.Host, target Target) {
+	t.Helper()
+	for i, p := range []link.Path{
+		{Delay: ms},
+		{Delay: 3 * ms, Jitter: 2 * ms},
+		{Delay: 8 * ms},
+		{Delay: 2 * ms, State: link.TCPReset},
+		{State: link.HostUnreachable},
+		{State: link.Blackhole},
+	} {
+		addr := netip.AddrFrom4([4]byte{198, 51, 100, 1 + byte(i)})
+		if i%2 == 1 {
+			addr = netip.MustParseAddr(fmt.Sprintf("2001:db8:80::%d", i))
+		}
+		if h := w.host(t, addr, p); i < 3 {
+			accepting = append(accepting, h)
+		}
+		target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: netip.AddrPortFrom(addr, 80).String()})
+	}
+	full := netip.MustParseAddrPort("198.51.100.9:80")
+	must(t, w.SetPath(full.Addr(), link.Path{}))
+	_, err := w.Swallow(full)
+	must(t, err)
+	target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: full.String()})
+	return accepting, target
+}
+
+// A thousand races, eight at a time, over hosts that accept, refuse and are
+// silent, each ended at a random moment by its caller, its deadline or a winner.
+// Nothing is left of them: no goroutine, no descriptor, no connection.
 func TestThousandRacesLeaveNothing(t *testing.T) {
-	accept, refuse, swallow := behaviour(netlab.Accept), behaviour(netlab.Refuse), behaviour(netlab.Swallow)
-	hosts, target := onePort(t,
-		[]string{"127.0.0.1", ipv6Loopback(t), "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"},
-		accept, accept, accept, refuse, refuse, swallow, swallow)
+	hosts, target := newWorld(t).stormHosts(t)
 	racer := New(Config{})
 	storm(t, racer, target, 20, 99) // Go's poller and the like open once
 	checkClosed := func() {
-		for _, h := range hosts[:3] {
+		for _, h := range hosts {
 			eventually(t, "no connection is open", func() bool { return h.Open() == 0 })
 		}
 	}
 	checkClosed()
 	before := resources(t)
 	ends := storm(t, racer, target, 1000, 1)
-	checkNothingLeft(t, before, hosts[:3])
+	checkNothingLeft(t, before, hosts)
 	t.Logf("races ended: %v", ends)
 	for _, end := range []string{"won", "exhausted", "deadline_near", "the caller left"} {
 		if ends[end] == 0 {

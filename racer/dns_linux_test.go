@@ -2,7 +2,6 @@ package racer
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -11,55 +10,31 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/internal/netlab/link"
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// dnsWorld is a scripted name server, a Racer that asks it and a server that
-// accepts at 127.0.0.1.
-type dnsWorld struct {
-	dns   *netlab.DNS
-	racer *Racer
-	good  *netlab.Host
-}
-
-func newDNSWorld(t *testing.T) *dnsWorld {
+// goodHost is a server at 198.51.100.1 and 2001:db8:80::1, port 80.
+func (w *world) goodHost(t *testing.T) {
 	t.Helper()
-	d, err := netlab.StartDNS(netip.MustParseAddrPort("127.0.0.1:0"))
-	must(t, err)
-	t.Cleanup(func() { must(t, d.Close()) })
-	h, err := netlab.Accept(netip.MustParseAddrPort("127.0.0.1:0"))
-	must(t, err)
-	t.Cleanup(func() { must(t, h.Close()) })
-	return &dnsWorld{dns: d, racer: New(Config{DNSServer: d.Addr()}), good: h}
+	w.host(t, here4, link.Path{})
+	w.host(t, here6, link.Path{})
 }
 
-// target is a name at the server's port.
-func (w *dnsWorld) target(name string) Target {
-	return Target{Name: fmt.Sprintf("%s:%d", name, w.good.Addr().Port())}
-}
+// at80 is a name at the server's port.
+func at80(name string) Target { return Target{Name: name + ":80"} }
 
-func (w *dnsWorld) race(t *testing.T, req RaceRequest) *RaceResult {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	r, err := w.racer.Race(ctx, req)
-	must(t, err)
-	checkRace(t, r)
-	return r
-}
-
-// here is the answer with the server's address.
-func (w *dnsWorld) here() netlab.Answer {
-	return netlab.Answer{Addrs: []netip.Addr{w.good.Addr().Addr()}}
-}
+// answer has addresses.
+func answer(addrs ...netip.Addr) netlab.Answer { return netlab.Answer{Addrs: addrs} }
 
 // AAAA leaves first and A right after, each time (H2-02).
 func TestAAAALeavesBeforeA(t *testing.T) {
 	const rounds = 100
-	w := newDNSWorld(t)
-	w.dns.Set("two.example", netlab.Answers{A: w.here()})
+	w := newWorld(t)
+	w.goodHost(t)
+	w.dns.Set("two.example", netlab.Answers{A: answer(here4)})
 	for range rounds {
-		_, err := w.racer.ResolveAndRank(t.Context(), RankRequest{Target: w.target("two.example.")})
+		_, err := w.racer.ResolveAndRank(t.Context(), RankRequest{Target: at80("two.example.")})
 		must(t, err)
 	}
 	log := w.dns.Log()
@@ -79,9 +54,10 @@ func TestAAAALeavesBeforeA(t *testing.T) {
 
 // Both types are asked for (H2-01), and A does not wait for AAAA's answer (H2-02).
 func TestBothTypesAreAskedAtOnce(t *testing.T) {
-	w := newDNSWorld(t)
-	w.dns.Set("two.example", netlab.Answers{A: w.here(), AAAA: netlab.Answer{Drop: true}})
-	r := w.race(t, RaceRequest{Target: w.target("two.example.")})
+	w := newWorld(t)
+	w.goodHost(t)
+	w.dns.Set("two.example", netlab.Answers{A: answer(here4), AAAA: netlab.Answer{Drop: true}})
+	r := w.race(t, RaceRequest{Target: at80("two.example.")})
 	var types []string
 	for _, q := range w.dns.Log() {
 		types = append(types, q.Type)
@@ -99,20 +75,20 @@ func TestBothTypesAreAskedAtOnce(t *testing.T) {
 // IPv6's (H2-06, H2-07). A long Resolution Delay keeps a busy machine out of it.
 func TestWaitsForAAAA(t *testing.T) {
 	const late = 30 * time.Millisecond
-	w := newDNSWorld(t)
+	w := newWorld(t)
+	w.goodHost(t)
 	w.dns.Set("two.example", netlab.Answers{
-		A:    netlab.Answer{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}},
-		AAAA: netlab.Answer{Addrs: []netip.Addr{netip.IPv6Loopback()}, Delay: late},
+		A:    answer(here4),
+		AAAA: netlab.Answer{Addrs: []netip.Addr{here6}, Delay: late},
 	})
 	delay := MaxResolutionDelay
-	r := w.race(t, RaceRequest{Target: w.target("two.example."), Selection: Selection{ResolutionDelay: &delay}})
+	r := w.race(t, RaceRequest{Target: at80("two.example."), Selection: Selection{ResolutionDelay: &delay}})
 	first := firstStart(t, &r.Run)
 	aaaa := r.Queries[0]
 	if first.At < aaaa.Start+aaaa.Duration || aaaa.Duration < late {
 		t.Errorf("%s started at %v, AAAA was answered after %v", first.Endpoint, first.At, aaaa.Duration)
 	}
-	// Where a container lacks ::1, RFC 6724 puts it last: it has no source.
-	if best := r.Candidates[0]; first.Endpoint != best.Endpoint || best.Source.Is6() != best.Endpoint.Addr().Is6() {
+	if best := r.Candidates[0]; first.Endpoint.Addr() != here6 || best.Endpoint != first.Endpoint {
 		t.Errorf("%s started first, and %s ranks first", first.Endpoint, best.Endpoint)
 	}
 	if first.At > aaaa.Start+aaaa.Duration+delay/2 {
@@ -133,9 +109,10 @@ func firstStart(t *testing.T, r *Run) Entry {
 // AAAA is lost: IPv4 goes on when the Resolution Delay is over, not before
 // (H2-08b), and the race does not wait for the answer when it is won.
 func TestGoesOnWithoutAAAA(t *testing.T) {
-	w := newDNSWorld(t)
-	w.dns.Set("lost.example", netlab.Answers{A: w.here(), AAAA: netlab.Answer{Drop: true}})
-	r := w.race(t, RaceRequest{Target: w.target("lost.example.")})
+	w := newWorld(t)
+	w.goodHost(t)
+	w.dns.Set("lost.example", netlab.Answers{A: answer(here4), AAAA: netlab.Answer{Drop: true}})
+	r := w.race(t, RaceRequest{Target: at80("lost.example.")})
 	a := r.Queries[1]
 	if first := firstStart(t, &r.Run); r.End != sched.EndWon || first.At < a.Start+a.Duration+sched.DefaultResolutionDelay {
 		t.Errorf("%s, the first attempt started at %v and A was answered at %v", r.End, first.At, a.Start+a.Duration)
@@ -147,11 +124,12 @@ func TestGoesOnWithoutAAAA(t *testing.T) {
 
 // A is lost, and IPv6 does not wait for it (H2-03, H2-04).
 func TestDoesNotWaitForA(t *testing.T) {
-	w := newDNSWorld(t)
+	w := newWorld(t)
+	w.goodHost(t)
 	w.dns.Set("six.example", netlab.Answers{
-		A: netlab.Answer{Drop: true}, AAAA: netlab.Answer{Addrs: []netip.Addr{netip.IPv6Loopback()}},
+		A: netlab.Answer{Drop: true}, AAAA: answer(here6),
 	})
-	r := w.race(t, RaceRequest{Target: w.target("six.example."), Options: Options{Timeout: time.Second}})
+	r := w.race(t, RaceRequest{Target: at80("six.example."), Options: Options{Timeout: time.Second}})
 	if first := firstStart(t, &r.Run); !first.Endpoint.Addr().Is6() || r.Queries[1].Answered {
 		t.Errorf("%s started at %v, A: %+v", first.Endpoint, first.At, r.Queries[1])
 	}
@@ -159,12 +137,13 @@ func TestDoesNotWaitForA(t *testing.T) {
 
 // There is no AAAA record: IPv4 goes on at once (H2-08a), whatever the delay.
 func TestNoAAAARecord(t *testing.T) {
-	w := newDNSWorld(t)
-	w.dns.Set("four.example", netlab.Answers{A: w.here()})
-	w.dns.Set("broken.example", netlab.Answers{A: w.here(), AAAA: netlab.Answer{RCode: dnsmessage.RCodeServerFailure}})
+	w := newWorld(t)
+	w.goodHost(t)
+	w.dns.Set("four.example", netlab.Answers{A: answer(here4)})
+	w.dns.Set("broken.example", netlab.Answers{A: answer(here4), AAAA: netlab.Answer{RCode: dnsmessage.RCodeServerFailure}})
 	delay := MaxResolutionDelay
 	for name, status := range map[string]sched.Answer{"four.example.": sched.NotFound, "broken.example.": sched.Broken} {
-		r := w.race(t, RaceRequest{Target: w.target(name), Selection: Selection{ResolutionDelay: &delay}})
+		r := w.race(t, RaceRequest{Target: at80(name), Selection: Selection{ResolutionDelay: &delay}})
 		aaaa, a := r.Queries[0], r.Queries[1]
 		if r.End != sched.EndWon || !aaaa.Answered || aaaa.Status != status {
 			t.Errorf("%s: %s, AAAA: %+v", name, r.End, aaaa)
@@ -176,8 +155,9 @@ func TestNoAAAARecord(t *testing.T) {
 }
 
 func TestNameNotFound(t *testing.T) {
-	w := newDNSWorld(t)
-	r := w.race(t, RaceRequest{Target: w.target("gone.example.")})
+	w := newWorld(t)
+	w.goodHost(t)
+	r := w.race(t, RaceRequest{Target: at80("gone.example.")})
 	if r.End != sched.EndNameNotFound || len(r.Candidates) != 0 {
 		t.Errorf("%s with %d candidates", r.End, len(r.Candidates))
 	}
@@ -189,10 +169,11 @@ func TestNameNotFound(t *testing.T) {
 }
 
 func TestNameServerFails(t *testing.T) {
-	w := newDNSWorld(t)
+	w := newWorld(t)
+	w.goodHost(t)
 	broken := netlab.Answer{RCode: dnsmessage.RCodeServerFailure}
 	w.dns.Set("broken.example", netlab.Answers{A: broken, AAAA: broken})
-	r := w.race(t, RaceRequest{Target: w.target("broken.example.")})
+	r := w.race(t, RaceRequest{Target: at80("broken.example.")})
 	if r.End != sched.EndResolutionFailed || r.Queries[0].Failure.Type != "try_again" {
 		t.Errorf("%s with %+v", r.End, r.Queries)
 	}
@@ -200,12 +181,13 @@ func TestNameServerFails(t *testing.T) {
 
 // A caller who leaves while DNS is silent is not kept waiting.
 func TestCancelWhileDNSIsSilent(t *testing.T) {
-	w := newDNSWorld(t)
+	w := newWorld(t)
+	w.goodHost(t)
 	w.dns.Set("lost.example", netlab.Answers{A: netlab.Answer{Drop: true}, AAAA: netlab.Answer{Drop: true}})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(30*ms, func() { cancel(errCause) })
 	began := time.Now()
-	_, err := w.racer.Race(ctx, RaceRequest{Target: w.target("lost.example.")})
+	_, err := w.racer.Race(ctx, RaceRequest{Target: at80("lost.example.")})
 	if took := time.Since(began); err != errCause || took > 4*time.Second { //nolint:errorlint // it is to be the cause itself
 		t.Errorf("%v after %v", err, took)
 	}
@@ -213,10 +195,11 @@ func TestCancelWhileDNSIsSilent(t *testing.T) {
 
 // A watch follows the name to where it points now.
 func TestWatchAsksAgain(t *testing.T) {
-	w := newDNSWorld(t)
-	w.dns.Set("moving.example", netlab.Answers{A: w.here()})
+	w := newWorld(t)
+	w.goodHost(t)
+	w.dns.Set("moving.example", netlab.Answers{A: answer(here4)})
 	var ends []sched.EndReason
-	err := w.racer.Watch(t.Context(), ProbeRequest{Target: w.target("moving.example."), Interval: MinInterval},
+	err := w.racer.Watch(t.Context(), ProbeRequest{Target: at80("moving.example."), Interval: MinInterval},
 		func(round int64, r *ProbeResult) error {
 			ends = append(ends, r.End)
 			w.dns.Set("moving.example", netlab.Answers{A: netlab.Answer{RCode: dnsmessage.RCodeNameError}, AAAA: netlab.Answer{RCode: dnsmessage.RCodeNameError}})

@@ -1,0 +1,311 @@
+package racer
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/internal/netlab/link"
+	"github.com/connrace/connrace/internal/netlab/netlabtest"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(starved) != "" { // its endpoints are its parent's
+		os.Exit(m.Run())
+	}
+	os.Exit(netlabtest.Run(m))
+}
+
+// The addresses of the lab's servers.
+var (
+	resolver = netip.MustParseAddr("203.0.113.53")
+	here4    = netip.MustParseAddr("198.51.100.1")
+	here6    = netip.MustParseAddr("2001:db8:80::1")
+)
+
+// world is a lab with a scripted name server and a Racer that asks it.
+type world struct {
+	*netlab.Lab
+	dns   *netlab.DNS
+	racer *Racer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	lab := netlabtest.Start(t, netlab.Config{})
+	must(t, lab.SetPath(resolver, link.Path{}))
+	dns, err := lab.StartDNS(netip.AddrPortFrom(resolver, 53))
+	must(t, err)
+	return &world{Lab: lab, dns: dns, racer: New(Config{DNSServer: dns.Addr()})}
+}
+
+// host is a server at port 80 behind a path.
+func (w *world) host(t *testing.T, addr netip.Addr, p link.Path) *netlab.Host {
+	t.Helper()
+	must(t, w.SetPath(addr, p))
+	h, err := w.Serve(netip.AddrPortFrom(addr, 80), netlab.Read())
+	must(t, err)
+	return h
+}
+
+func (w *world) race(t *testing.T, req RaceRequest) *RaceResult {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := w.racer.Race(ctx, req)
+	must(t, err)
+	checkRace(t, r)
+	return r
+}
+
+// syn is a SYN on the wire.
+type syn struct {
+	to netip.AddrPort
+	at time.Duration // since the race began
+}
+
+// syns are those that left since the race began, in that order.
+func (w *world) syns(t *testing.T, r *Run) (seen []syn) {
+	t.Helper()
+	packets, err := w.Packets()
+	must(t, err)
+	for _, p := range packets {
+		if at := w.Time(p.Sent).Sub(r.Start); p.Kind == link.SYN && at >= 0 {
+			seen = append(seen, syn{p.To, at})
+		}
+	}
+	return seen
+}
+
+// sixHosts are two families and six addresses behind one name, one black hole,
+// one that refuses and one out of reach among them.
+func (w *world) sixHosts(t *testing.T) Target {
+	t.Helper()
+	var four, six []netip.Addr
+	for _, h := range []struct {
+		addr string
+		path link.Path
+	}{
+		{"2001:db8:80::1", link.Path{Delay: 10 * ms, State: link.Blackhole}},
+		{"198.51.100.1", link.Path{Delay: 5 * ms, State: link.TCPReset}},
+		{"2001:db8:80::2", link.Path{Delay: 20 * ms, State: link.AdminProhibited}},
+		{"198.51.100.2", link.Path{Delay: 40 * ms}},
+		{"2001:db8:80::3", link.Path{Delay: 60 * ms}},
+		{"198.51.100.3", link.Path{Delay: 80 * ms}},
+	} {
+		addr := netip.MustParseAddr(h.addr)
+		w.host(t, addr, h.path)
+		if addr.Is4() {
+			four = append(four, addr)
+		} else {
+			six = append(six, addr)
+		}
+	}
+	w.dns.Set("six.example", netlab.Answers{A: netlab.Answer{Addrs: four}, AAAA: netlab.Answer{Addrs: six}})
+	return Target{Name: "six.example.:80"}
+}
+
+// step is an attempt of a race as it must be: to whom, when, and what becomes of it.
+type step struct {
+	to      string
+	start   time.Duration // since the first one
+	outcome sched.Outcome
+	failure string
+}
+
+// What the race says, what the wire saw and what arithmetic says are the same:
+// the order exactly, the offsets within the slack. The families alternate, IPv6
+// first (H2-19); a failure starts the next one at once, but not while a younger
+// attempt than the delay is in flight (H2-30).
+func TestRaceInTheLab(t *testing.T) {
+	delay := 20 * ms
+	for name, c := range map[string]struct {
+		options Options
+		steps   []step
+		won     time.Duration // since the first start
+	}{
+		"staggered by 250 ms": {
+			Options{}, []step{
+				{"[2001:db8:80::1]:80", 0, sched.OutcomeCancelled, ""},
+				{"198.51.100.1:80", 250 * ms, sched.OutcomeFailed, "connection_refused"},
+				{"[2001:db8:80::2]:80", 260 * ms, sched.OutcomeFailed, "access_denied"},
+				{"198.51.100.2:80", 300 * ms, sched.OutcomeWon, ""},
+				{"[2001:db8:80::3]:80", 0, sched.OutcomeNotStarted, ""},
+				{"198.51.100.3:80", 0, sched.OutcomeNotStarted, ""},
+			}, 380 * ms,
+		},
+		"staggered by 20 ms": {
+			Options{AttemptDelay: &delay}, []step{
+				{"[2001:db8:80::1]:80", 0, sched.OutcomeCancelled, ""},
+				{"198.51.100.1:80", 20 * ms, sched.OutcomeFailed, "connection_refused"},
+				{"[2001:db8:80::2]:80", 30 * ms, sched.OutcomeFailed, "access_denied"},
+				{"198.51.100.2:80", 50 * ms, sched.OutcomeWon, ""},
+				{"[2001:db8:80::3]:80", 70 * ms, sched.OutcomeCancelled, ""},
+				{"198.51.100.3:80", 90 * ms, sched.OutcomeCancelled, ""},
+			}, 130 * ms,
+		},
+		"sequential": {
+			Options{Strategy: sched.Sequential, AttemptTimeout: 200 * ms}, []step{
+				{"[2001:db8:80::1]:80", 0, sched.OutcomeTimedOut, "timed_out"},
+				{"198.51.100.1:80", 200 * ms, sched.OutcomeFailed, "connection_refused"},
+				{"[2001:db8:80::2]:80", 210 * ms, sched.OutcomeFailed, "access_denied"},
+				{"198.51.100.2:80", 250 * ms, sched.OutcomeWon, ""},
+				{"[2001:db8:80::3]:80", 0, sched.OutcomeNotStarted, ""},
+				{"198.51.100.3:80", 0, sched.OutcomeNotStarted, ""},
+			}, 330 * ms,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
+				w := newWorld(t)
+				r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: c.options})
+				if r.End != sched.EndWon || len(r.Candidates) != len(c.steps) {
+					t.Fatalf("%s with %d candidates", r.End, len(r.Candidates))
+				}
+				syns := w.syns(t, &r.Run)
+				first := r.Candidates[0].Attempts[0].Start
+				for i, want := range c.steps {
+					got := &r.Candidates[i]
+					if got.Endpoint.String() != want.to || got.Outcome != want.outcome {
+						t.Errorf("place %d has %v %s, want %s %s", i+1, got.Endpoint, got.Outcome, want.to, want.outcome)
+					}
+					if want.outcome == sched.OutcomeNotStarted {
+						continue
+					}
+					if len(syns) == 0 {
+						t.Fatalf("the wire saw no SYN to %s", want.to)
+					}
+					seen, a := syns[0], &got.Attempts[0]
+					syns = syns[1:]
+					if seen.to != got.Endpoint {
+						t.Errorf("SYN %d went to %v, want %s", i+1, seen.to, want.to)
+					}
+					watch.Between("the reply's start to "+want.to+" against the wire's", (seen.at - a.Start).Abs(), 0, netlabtest.Slack)
+					watch.Near("the start to "+want.to, a.Start-first, want.start)
+					if a.Failure.Type != want.failure {
+						t.Errorf("%s: failure is %q, want %q", want.to, a.Failure.Type, want.failure)
+					}
+				}
+				if len(syns) > 0 {
+					t.Errorf("the wire saw %v besides", syns)
+				}
+				watch.Near("the win", r.Winner.Attempts[0].End-first, c.won)
+			})
+		})
+	}
+}
+
+// All at once: every SYN leaves at the start, and the nearest that answers wins.
+func TestAllAtOnceInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, allAtOnce)
+}
+
+func allAtOnce(t *testing.T, watch *netlabtest.Watch) {
+	w := newWorld(t)
+	r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: Options{Strategy: sched.AllAtOnce}})
+	if r.End != sched.EndWon || r.Winner.Endpoint.String() != "198.51.100.2:80" {
+		t.Fatalf("%s, winner %+v", r.End, r.Winner)
+	}
+	syns := w.syns(t, &r.Run)
+	if len(syns) != 6 {
+		t.Fatalf("the wire saw %v", syns)
+	}
+	for _, s := range syns {
+		watch.Near(fmt.Sprint("the SYN to ", s.to, " after the first"), s.at-syns[0].at, 0)
+	}
+	watch.Near("the win", r.Winner.Attempts[0].End-r.Winner.Attempts[0].Start, 80*ms)
+	if r.Cost.Attempts != 6 {
+		t.Errorf("cost is %+v", r.Cost)
+	}
+}
+
+// A probe hides nothing: each address has its errno, its silence or its time.
+func TestProbeInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, probeSix)
+}
+
+func probeSix(t *testing.T, watch *netlabtest.Watch) {
+	w := newWorld(t)
+	r, err := w.racer.Probe(t.Context(), ProbeRequest{
+		Target: w.sixHosts(t), Rounds: 3, Interval: 400 * ms, Options: ProbeOptions{AttemptTimeout: 300 * ms},
+	})
+	must(t, err)
+	checkProbed(t, r)
+	want := map[string]struct {
+		verdict Verdict
+		errno   string
+		rtt     time.Duration
+	}{
+		"[2001:db8:80::1]:80": {Unreachable, "", 0},
+		"198.51.100.1:80":     {Unreachable, "ECONNREFUSED", 0},
+		"[2001:db8:80::2]:80": {Unreachable, "EACCES", 0},
+		"198.51.100.2:80":     {Reachable, "", 80 * ms},
+		"[2001:db8:80::3]:80": {Reachable, "", 120 * ms},
+		"198.51.100.3:80":     {Reachable, "", 160 * ms},
+	}
+	for i := range r.Report.Candidates {
+		c := &r.Report.Candidates[i]
+		w := want[c.Endpoint.String()]
+		if c.Stats.Verdict() != w.verdict || c.Stats.Count != 3 {
+			t.Errorf("%v is %+v", c.Endpoint, c.Stats)
+		}
+		switch {
+		case w.verdict == Reachable:
+			watch.Near(fmt.Sprint("the median of ", c.Endpoint), c.Stats.Quantile(0.5), w.rtt)
+		case len(c.Stats.Kinds) != 1 || c.Stats.Kinds[0].Errno != w.errno:
+			t.Errorf("%v failed by %+v, want %s", c.Endpoint, c.Stats.Kinds, w.errno)
+		}
+	}
+	if syns := w.syns(t, &r.Run); len(syns) != 18 {
+		t.Errorf("the wire saw %d SYNs, want 3 to each of 6", len(syns))
+	}
+}
+
+// A path that dies in mid-life: what won before loses now, and the reply says
+// what it masks.
+func TestPathDiesBetweenRaces(t *testing.T) {
+	w := newWorld(t)
+	w.host(t, here6, link.Path{Delay: 5 * ms})
+	w.host(t, here4, link.Path{Delay: 5 * ms})
+	w.dns.Set("two.example", netlab.Answers{
+		A: netlab.Answer{Addrs: []netip.Addr{here4}}, AAAA: netlab.Answer{Addrs: []netip.Addr{here6}},
+	})
+	req := RaceRequest{Target: Target{Name: "two.example.:80"}}
+	if r := w.race(t, req); r.Winner.Endpoint.Addr() != here6 || r.Cost.Attempts != 1 || len(r.Masked.Addresses) != 0 {
+		t.Errorf("first %v won: %+v, masked %+v", r.Winner.Endpoint, r.Cost, r.Masked)
+	}
+	must(t, w.SetPath(here6, link.Path{State: link.Blackhole}))
+	r := w.race(t, req)
+	if r.Winner.Endpoint.Addr() != here4 || r.Cost.Attempts != 2 || len(r.Masked.Addresses) != 1 {
+		t.Errorf("then %v won: %+v, masked %+v", r.Winner.Endpoint, r.Cost, r.Masked)
+	}
+	must(t, w.SetPath(here6, link.Path{Delay: 5 * ms}))
+	if r := w.race(t, req); r.Winner.Endpoint.Addr() != here6 {
+		t.Errorf("at last %v won", r.Winner.Endpoint)
+	}
+}
+
+// One lost SYN: with a single address nothing but the kernel's own patience
+// helps, and the reply says how long it took.
+func TestLostSYNInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, lostSYN)
+}
+
+func lostSYN(t *testing.T, watch *netlabtest.Watch) {
+	w := newWorld(t)
+	w.host(t, here4, link.Path{Delay: 5 * ms, LoseSYN: []int{1}})
+	r := w.race(t, RaceRequest{Target: Target{Name: netip.AddrPortFrom(here4, 80).String()}})
+	if r.End != sched.EndWon {
+		t.Fatalf("%s", r.End)
+	}
+	a := r.Winner.Attempts[0]
+	watch.Between("it", a.Duration(), time.Second, time.Second+4*netlabtest.Slack)
+	if syns := w.syns(t, &r.Run); len(syns) != 2 {
+		t.Errorf("the wire saw %v", syns)
+	}
+}
