@@ -1,0 +1,197 @@
+package server_test
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/internal/netlab/link"
+	"github.com/connrace/connrace/internal/netlab/netlabtest"
+	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
+	"github.com/connrace/connrace/racer"
+	"github.com/connrace/connrace/server"
+)
+
+func TestMain(m *testing.M) { os.Exit(netlabtest.Run(m)) }
+
+// ipv6OfSite is the one in broken-v6.yaml.
+var ipv6OfSite = netip.MustParseAddr("2001:db8:80::1")
+
+// inLab starts the lab of a file and, in its client host, a daemon that asks the
+// system's resolver and is reached over TCP.
+func inLab(t *testing.T, file string) (*netlab.Scene, *daemon) {
+	t.Helper()
+	scene := netlabtest.Build(t, "../examples/lab/"+file)
+	d, _ := serveTCP(t, server.Config{Racer: racer.New(racer.Config{}), Vantage: "client"})
+	return scene, d
+}
+
+// syns are the endpoints that SYNs were sent to, in that order.
+func syns(t *testing.T, scene *netlab.Scene) (to []string, at []time.Time) {
+	t.Helper()
+	packets, err := scene.Packets()
+	must(t, err)
+	for _, p := range packets {
+		if p.Kind == link.SYN {
+			to, at = append(to, p.To.String()), append(at, scene.Time(p.Sent))
+		}
+	}
+	return to, at
+}
+
+// A race over gRPC, from name to reply: what the wire saw is what the reply says,
+// the order exactly and the offsets within the slack.
+func TestRaceInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, raceInTheLab)
+}
+
+func raceInTheLab(t *testing.T, watch *netlabtest.Watch) {
+	scene, d := inLab(t, "six-addresses.yaml")
+	reply, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{Target: "site.example:80"})
+	must(t, err)
+	const (
+		cancelled  = connracev1.Outcome_OUTCOME_CANCELLED
+		failed     = connracev1.Outcome_OUTCOME_FAILED
+		won        = connracev1.Outcome_OUTCOME_WON
+		notStarted = connracev1.Outcome_OUTCOME_NOT_STARTED
+	)
+	to, at := syns(t, scene)
+	began := reply.GetRun().GetStartTime().AsTime()
+	first := reply.GetCandidates()[0].GetAttempts()[0].GetStartOffset().AsDuration()
+	for i, want := range []struct {
+		endpoint string
+		outcome  connracev1.Outcome
+		start    time.Duration // since the first attempt
+		failure  string
+	}{
+		{"[2001:db8:80::1]:80", cancelled, 0, ""},
+		{"198.51.100.1:80", failed, 250 * time.Millisecond, "host_unreachable"},
+		{"[2001:db8:80::2]:80", failed, 270 * time.Millisecond, "connection_refused"},
+		{"198.51.100.2:80", won, 330 * time.Millisecond, ""},
+		{"[2001:db8:80::3]:80", notStarted, 0, ""},
+		{"198.51.100.3:80", notStarted, 0, ""},
+	} {
+		got := reply.GetCandidates()[i]
+		if got.GetEndpoint() != want.endpoint || got.GetOutcome() != want.outcome {
+			t.Errorf("place %d has %s %s, want %s %s", i+1, got.GetEndpoint(), got.GetOutcome(), want.endpoint, want.outcome)
+		}
+		if want.outcome == notStarted {
+			continue
+		}
+		a := got.GetAttempts()[0]
+		watch.Near("the start to "+want.endpoint, a.GetStartOffset().AsDuration(), first+want.start)
+		if a.GetFailure().GetErrorType() != want.failure {
+			t.Errorf("%s failed by %q, want %q", want.endpoint, a.GetFailure().GetErrorType(), want.failure)
+		}
+		if i >= len(to) || to[i] != want.endpoint {
+			t.Errorf("SYN %d of %v is not to %s", i+1, to, want.endpoint)
+		} else {
+			off := at[i].Sub(began.Add(a.GetStartOffset().AsDuration())).Abs()
+			watch.Between("the reply's start to "+want.endpoint+" against the wire's", off, 0, netlabtest.Slack)
+		}
+	}
+	if len(to) != 4 || int(reply.GetCost().GetAttemptCount()) != len(to) {
+		t.Errorf("SYNs went to %v, the reply counts %d attempts", to, reply.GetCost().GetAttemptCount())
+	}
+	watch.Near("the end", reply.GetRun().GetDuration().AsDuration(), first+410*time.Millisecond)
+}
+
+// A probe of the same: all six, each with its own trouble or time.
+func TestProbeInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, probeInTheLab)
+}
+
+func probeInTheLab(t *testing.T, watch *netlabtest.Watch) {
+	scene, d := inLab(t, "six-addresses.yaml")
+	reply, err := d.rpc.Probe(patient(t), &connracev1.ProbeRequest{
+		Target:  "site.example:80",
+		Options: &connracev1.ProbeOptions{AttemptTimeout: durationpb.New(300 * time.Millisecond)},
+	})
+	must(t, err)
+	want := map[string]struct {
+		failure string
+		took    time.Duration
+	}{
+		"[2001:db8:80::1]:80": {"timed_out", 300 * time.Millisecond},
+		"[2001:db8:80::2]:80": {"connection_refused", 60 * time.Millisecond},
+		"[2001:db8:80::3]:80": {"", 160 * time.Millisecond},
+		"198.51.100.1:80":     {"host_unreachable", 20 * time.Millisecond},
+		"198.51.100.2:80":     {"", 80 * time.Millisecond},
+		"198.51.100.3:80":     {"", 10 * time.Millisecond},
+	}
+	for _, p := range reply.GetReport().GetCandidates() {
+		c := p.GetCandidate()
+		a, w := c.GetAttempts()[0], want[c.GetEndpoint()]
+		if a.GetFailure().GetErrorType() != w.failure {
+			t.Errorf("%s failed by %q, want %q", c.GetEndpoint(), a.GetFailure().GetErrorType(), w.failure)
+		}
+		watch.Near("the attempt to "+c.GetEndpoint(), a.GetEndOffset().AsDuration()-a.GetStartOffset().AsDuration(), w.took)
+	}
+	if to, _ := syns(t, scene); len(to) != 6 {
+		t.Errorf("SYNs went to %v", to)
+	}
+	if best := reply.GetReport().GetCandidates()[0].GetCandidate().GetEndpoint(); best != "198.51.100.3:80" {
+		t.Errorf("the best is %s", best)
+	}
+}
+
+// A rank connects to nothing, and asks the system's resolver.
+func TestRankInTheLab(t *testing.T) {
+	scene, d := inLab(t, "broken-v6.yaml")
+	reply, err := d.rpc.ResolveAndRank(patient(t), &connracev1.ResolveAndRankRequest{Target: "site.example:80"})
+	must(t, err)
+	var order []string
+	for _, c := range reply.GetCandidates() {
+		order = append(order, c.GetAddress()+" from "+c.GetSourceAddress())
+	}
+	if len(order) != 2 || order[0] != "2001:db8:80::1 from 2001:db8:1::1" || order[1] != "198.51.100.1 from 192.0.2.1" {
+		t.Errorf("the order is %v", order)
+	}
+	if to, _ := syns(t, scene); len(to) != 0 {
+		t.Errorf("SYNs went to %v", to)
+	}
+	if log := scene.DNS.Log(); len(log) != 2 || log[0].Type != "AAAA" || log[1].Type != "A" {
+		t.Errorf("asked was %v", log)
+	}
+}
+
+// A watch sees a family break and come back, round after round.
+func TestWatchInTheLab(t *testing.T) {
+	scene, d := inLab(t, "broken-v6.yaml")
+	stream := watch(t, d, &connracev1.WatchProbeRequest{
+		Target: "site.example:80", Interval: durationpb.New(50 * time.Millisecond),
+		Options: &connracev1.ProbeOptions{AttemptTimeout: durationpb.New(100 * time.Millisecond)},
+	})
+	// Beside the black hole nobody listens on IPv6: up, it refuses.
+	const broken, refused = "timed_out", "connection_refused"
+	sixth := func(m *connracev1.WatchProbeResponse) string {
+		for _, p := range m.GetReport().GetCandidates() {
+			if c := p.GetCandidate(); c.GetFamily() == connracev1.AddressFamily_ADDRESS_FAMILY_IPV6 {
+				return c.GetAttempts()[0].GetFailure().GetErrorType()
+			}
+		}
+		return "missing"
+	}
+	if m := receive(t, stream); sixth(m) != broken || m.GetReport().GetVerdict() != connracev1.Verdict_VERDICT_DEGRADED {
+		t.Errorf("the first round is %v", m.GetReport())
+	}
+	for _, c := range []struct {
+		state link.State
+		sees  string
+	}{{link.Up, refused}, {link.NetUnreachable, "network_unreachable"}, {link.Blackhole, broken}} {
+		must(t, scene.SetPath(ipv6OfSite, link.Path{State: c.state}))
+		for tries := 0; ; tries++ { // a round may have been under way
+			got := sixth(receive(t, stream))
+			if got == c.sees {
+				break
+			}
+			if tries == 3 {
+				t.Fatalf("with %s the watch sees %s", c.state, got)
+			}
+		}
+	}
+}
