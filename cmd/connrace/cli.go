@@ -14,6 +14,7 @@ type cli struct {
 	Watch   watchCmd   `cmd:"" help:"Resolve and probe again and again."`
 	Serve   serveCmd   `cmd:"" help:"Answer races, ranks and probes over gRPC."`
 	Demo    demoCmd    `cmd:"" help:"Show all of it on backends of its own, on loopback."`
+	Lab     labCmd     `cmd:"" help:"Run any program inside a network that a file describes."`
 	Version versionCmd `cmd:"" help:"Show the version and the commit."`
 }
 

@@ -6,6 +6,7 @@
 //	connrace watch example.com:443   the same, round after round
 //	connrace serve                   answer these questions over gRPC
 //	connrace demo                    show all of it, on backends of its own
+//	connrace lab FILE -- PROGRAM     run a program inside a network of its own
 //
 // The first four need no daemon: without --server they start one inside the
 // process and ask that.
@@ -17,9 +18,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/connrace/connrace/internal/netlab/link"
 )
 
 func main() {
+	link.Main() // does not return in the process that is the link of a lab
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the next signal kills
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -19,10 +19,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/internal/netlab/link"
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
 
 func TestMain(m *testing.M) {
+	link.Main()           // a lab's link is this binary too
 	time.Local = time.UTC //nolint:gosmopolitan // golden files hold clock times
 	testscript.Main(m, map[string]func(){"connrace": main})
 }

@@ -10,7 +10,7 @@ import (
 
 // A terminal has its own width, and colours unless NO_COLOR is set or it is dumb.
 func TestStyleOfTerminal(t *testing.T) {
-	terminal := openTerminal(t)
+	_, terminal := openTerminal(t)
 	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 72}); err != nil {
 		t.Skip(err)
 	}
@@ -30,9 +30,9 @@ func TestStyleOfTerminal(t *testing.T) {
 	}
 }
 
-// openTerminal returns a pseudo-terminal; the test is skipped where there are
-// none.
-func openTerminal(t *testing.T) *os.File {
+// openTerminal returns a pseudo-terminal and what a person would hold of it; the
+// test is skipped where there are none.
+func openTerminal(t *testing.T) (control, terminal *os.File) {
 	t.Helper()
 	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -47,10 +47,10 @@ func openTerminal(t *testing.T) *os.File {
 	if err != nil {
 		t.Skip(err)
 	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skip(err)
 	}
 	t.Cleanup(func() { _ = terminal.Close() })
-	return terminal
+	return control, terminal
 }

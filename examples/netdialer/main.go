@@ -1,0 +1,32 @@
+// Netdialer connects as most Go programs do, with net.Dialer, and prints how long
+// that took and where it got to. It is something to run inside a lab:
+//
+//	connrace lab examples/lab/broken-v6.yaml -- netdialer site.example:80
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: netdialer NAME:PORT")
+		os.Exit(2)
+	}
+	const limit = 30 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	began := time.Now()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", os.Args[1])
+	took := time.Since(began).Round(time.Millisecond)
+	if err != nil {
+		fmt.Printf("nothing after %v: %v\n", took, err)
+		os.Exit(1) //nolint:gocritic // nothing is left to cancel
+	}
+	fmt.Printf("connected to %v after %v\n", conn.RemoteAddr(), took)
+	_ = conn.Close()
+}
