@@ -42,6 +42,7 @@ type labPacket struct {
 	Arrived *float64 `json:"arrivedMs,omitempty"` // when it reached the other end; not there: it did not
 	From    string   `json:"from"`
 	To      string   `json:"to"`
+	About   string   `json:"about,omitempty"` // of a forged ICMP error: whom the packet was meant for
 	Kind    string   `json:"kind"` // SYN, SYN-ACK, ESTABLISHED, FIN, RST, UDP, ICMP and the state
 	Fate    string   `json:"fate"`
 	Forged  bool     `json:"forged,omitempty"` // made by the link itself
@@ -75,6 +76,9 @@ func (r *labRecord) addPackets(packets []link.Packet, since func(time.Duration) 
 			Forged: p.Forged,
 			at:     at,
 			link:   p,
+		}
+		if p.About.IsValid() {
+			lp.About = p.About.String()
 		}
 		if p.Fate == link.Delivered {
 			arrived := milliseconds(since(p.Arrived))

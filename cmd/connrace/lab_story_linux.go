@@ -76,12 +76,16 @@ func (p *labPacket) arrives() bool {
 	return p.link.Fate == link.Delivered || p.link.Fate == link.Underway
 }
 
-// server is the server's end.
+// server is the server's end, or the one that an ICMP error is about.
 func (p *labPacket) server() string {
-	if p.link.By == link.Client {
+	switch {
+	case p.About != "":
+		return p.About
+	case p.link.By == link.Client:
 		return p.To
+	default:
+		return p.From
 	}
-	return p.From
 }
 
 // note says what became of a packet, unless it just arrived, and who sent it,
@@ -91,7 +95,10 @@ func (p *labPacket) note() string {
 	if !p.arrives() {
 		parts = append(parts, p.Fate)
 	}
-	if p.link.By == link.Server {
+	switch {
+	case p.About != "":
+		parts = append(parts, "from "+p.link.From.Addr().String())
+	case p.link.By == link.Server:
 		parts = append(parts, "from the server")
 	}
 	return strings.Join(parts, ", ")

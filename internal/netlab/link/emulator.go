@@ -151,6 +151,7 @@ func (e *Emulator) answer(r *route, at time.Duration) {
 		var src netip.Addr
 		raw, src = e.forger.unreachable(f, k, e.router())
 		p.Kind, p.From, p.To = icmp(k.state), netip.AddrPortFrom(src, 0), netip.AddrPortFrom(f.src, 0)
+		p.About = f.to()
 	} else {
 		raw = e.forger.reset(f)
 	}

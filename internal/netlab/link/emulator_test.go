@@ -266,6 +266,7 @@ func TestICMPStates(t *testing.T) {
 					want := Packet{
 						Sent: 15 * ms, Arrived: 25 * ms, By: Server, Kind: "ICMP " + Kind(state), Fate: Delivered, Forged: true,
 						From: netip.AddrPortFrom(look(t, got[0].raw).src, 0), To: netip.AddrPortFrom(clientOf(server), 0),
+						About: packets[0].To,
 					}
 					if len(packets) != 2 || packets[0].Fate != Rejected || packets[0].Arrived != 0 || packets[1] != want {
 						t.Errorf("the log is %+v", packets)

@@ -23,6 +23,9 @@ type Packet struct {
 	From netip.AddrPort `json:"from"`
 	To   netip.AddrPort `json:"to"`
 
+	// About is whom the packet was meant for that a forged ICMP error tells of.
+	About netip.AddrPort `json:"about,omitzero"`
+
 	Kind Kind `json:"kind"`
 	Fate Fate `json:"fate"`
 

@@ -13,8 +13,8 @@ func TestPacketAsJSON(t *testing.T) {
 			Sent: ms, Arrived: 2 * ms, By: Client, Kind: SYN, Fate: Delivered,
 			From: netip.AddrPortFrom(client4, 40000), To: netip.AddrPortFrom(server4, 80),
 		},
-		`{"sentNs":0,"by":"server","from":"[2001:db8:1::ffff]:0","to":"[2001:db8:1::1]:0","kind":"ICMP policy-fail","fate":"lost","forged":true}`: {
-			By: Server, Kind: icmp(PolicyFail), Fate: Lost, Forged: true,
+		`{"sentNs":0,"by":"server","from":"[2001:db8:1::ffff]:0","to":"[2001:db8:1::1]:0","about":"[2001:db8:80::1]:80","kind":"ICMP policy-fail","fate":"lost","forged":true}`: {
+			By: Server, About: netip.MustParseAddrPort("[2001:db8:80::1]:80"), Kind: icmp(PolicyFail), Fate: Lost, Forged: true,
 			From: netip.AddrPortFrom(router6, 0), To: netip.AddrPortFrom(client6, 0),
 		},
 	} {
