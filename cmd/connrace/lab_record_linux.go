@@ -43,7 +43,7 @@ type labPacket struct {
 	From    string   `json:"from"`
 	To      string   `json:"to"`
 	About   string   `json:"about,omitempty"` // of a forged ICMP error: whom the packet was meant for
-	Kind    string   `json:"kind"` // SYN, SYN-ACK, ESTABLISHED, FIN, RST, UDP, ICMP and the state
+	Kind    string   `json:"kind"`            // SYN, SYN-ACK, ESTABLISHED, FIN, RST, UDP, ICMP and the state
 	Fate    string   `json:"fate"`
 	Forged  bool     `json:"forged,omitempty"` // made by the link itself
 

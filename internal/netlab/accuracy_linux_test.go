@@ -45,7 +45,9 @@ func TestAccuracy(t *testing.T) {
 			burn(t, load.cores)
 			t.Logf("%-10s %9s %8s %8s   %s", "error of", "one way", "median", "p99", "over so many connects")
 			for _, delay := range []time.Duration{0, ms, 5 * ms, 20 * ms, 80 * ms} {
-				netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) { measure(t, watch, delay) })
+				t.Run(delay.String(), func(t *testing.T) {
+					netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) { measure(t, watch, delay) })
+				})
 			}
 		})
 	}
