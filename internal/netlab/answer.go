@@ -15,7 +15,7 @@ import (
 // Answers is what a name is scripted to answer, by the type of the query. The
 // zero value has no records: NODATA for every type.
 type Answers struct {
-	A, AAAA, HTTPS, SVCB, SRV Answer
+	A, AAAA, HTTPS, SVCB, SRV Answer // to queries of that type
 
 	// Other has the answers of types without a field here: their records are in
 	// Raw.

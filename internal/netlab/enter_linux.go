@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/connrace/connrace/internal/netlab/link"
+	"github.com/connrace/connrace/internal/netlab/topology"
 )
 
 // insideVariable tells the second process that it is the second, and whose it
@@ -73,7 +74,7 @@ func settle(owner string) error {
 	}
 	// Most labs have their name server here. Who reads the configuration before it
 	// is there need not read it again, which Go's resolver does only every 5 s.
-	if err := coverConfiguration(netip.MustParseAddr("203.0.113.53")); err != nil && !os.IsNotExist(err) {
+	if err := coverConfiguration(netip.MustParseAddr(topology.DefaultResolver)); err != nil && !os.IsNotExist(err) {
 		return forbidden("have a name server of its own", err)
 	}
 	insider.settled = true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/connrace/connrace/internal/netlab/link"
+	"github.com/connrace/connrace/internal/netlab/topology"
 )
 
 // Config describes the client host of a lab. The zero value is a host with one
@@ -17,22 +18,12 @@ import (
 type Config struct {
 	// Client is the client's address with the length of its network's prefix, at
 	// most one for each family; a family that is left out has no route. Nil is
-	// [DefaultClient]. There must be room for a gateway: IPv4 up to /30.
+	// [topology.DefaultClient]. There must be room for a gateway: IPv4 up to /30.
 	Client []netip.Prefix
 
 	// Seed is the luck of loss and jitter: with the same seed and the same packets
 	// the same ones are lost.
 	Seed uint64
-}
-
-// DefaultClient returns the client's addresses where a [Config] has none. They
-// are global unicast to every rule of RFC 6724, and reserved for documentation,
-// so that no real network is meant (RFC 5737, RFC 3849).
-func DefaultClient() []netip.Prefix {
-	return []netip.Prefix{
-		netip.MustParsePrefix("192.0.2.1/24"),
-		netip.MustParsePrefix("2001:db8:1::1/64"),
-	}
 }
 
 // Lab is a network of this process alone: a client host, which is the process
@@ -251,7 +242,7 @@ func (l *Lab) checkServer(addr netip.Addr) error {
 // checkClients applies the default and holds the limits of Config.Client.
 func checkClients(clients []netip.Prefix) ([]netip.Prefix, error) {
 	if clients == nil {
-		return DefaultClient(), nil
+		return topology.DefaultClient(), nil
 	}
 	families := make(map[bool]bool)
 	for _, c := range clients {

@@ -26,8 +26,8 @@ type Packet struct {
 	// About is whom the packet was meant for that a forged ICMP error tells of.
 	About netip.AddrPort `json:"about,omitzero"`
 
-	Kind Kind `json:"kind"`
-	Fate Fate `json:"fate"`
+	Kind Kind `json:"kind"` // what it is
+	Fate Fate `json:"fate"` // what has become of it by now
 
 	// Forged says that the link has made it: it comes from no host.
 	Forged bool `json:"forged,omitempty"`
@@ -40,11 +40,11 @@ type Kind string
 
 // The kinds of packets that are logged, beside ICMP errors.
 const (
-	SYN    Kind = "SYN"
-	SYNACK Kind = "SYN-ACK"
-	FIN    Kind = "FIN"
-	RST    Kind = "RST"
-	UDP    Kind = "UDP"
+	SYN    Kind = "SYN"     // begins a connection; those sent again too
+	SYNACK Kind = "SYN-ACK" // answers it
+	FIN    Kind = "FIN"     // ends one side of a connection
+	RST    Kind = "RST"     // ends it by force, or refuses it
+	UDP    Kind = "UDP"     // any datagram
 
 	// Established is the client's first segment with which the server has a
 	// connection: the acknowledgement of its SYN-ACK. If it doesn't get there, the

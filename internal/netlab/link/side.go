@@ -7,12 +7,13 @@ type Side uint8
 
 // The two sides.
 const (
-	Client Side = iota
-	Server
+	Client Side = iota // where connections come from
+	Server             // where they go to
 )
 
 var sideNames = [...]string{Client: "client", Server: "server"}
 
+// String returns "client" or "server".
 func (s Side) String() string { return sideNames[s] }
 
 // MarshalText implements [encoding.TextMarshaler].

@@ -8,7 +8,7 @@ import (
 // Tally is what races have cost one server address.
 type Tally struct {
 	SYNs        int // sent to it, whatever became of them
-	SYNsArrived int
+	SYNsArrived int // of those
 	Established int // connections that came about
 	ClientRSTs  int // sent to it, whatever became of them
 	ServerRSTs  int // sent by it or in its name, whatever became of them

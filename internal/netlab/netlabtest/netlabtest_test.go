@@ -52,6 +52,7 @@ func outside(m *testing.M) int {
 
 var roles = map[string]func(*testing.M) int{
 	"up":          func(*testing.M) int { return inside(func() error { return nil }) },
+	"program":     func(*testing.M) int { return inside(runProgram) },
 	"hold":        func(*testing.M) int { return inside(hold) },
 	"no userns":   func(*testing.M) int { return refused(forbidByLimit()) },
 	"seccomp":     func(*testing.M) int { return refused(forbidBySeccomp()) },
@@ -96,6 +97,15 @@ func connect(f func() error) error {
 	}
 	fmt.Println("connected as", os.Getuid())
 	return errors.Join(f(), lab.Close())
+}
+
+// runProgram runs another program in the client host.
+func runProgram() error {
+	cmd := exec.Command("sh", "-c", "echo a program is $(id -u):$(id -g); exit 3")
+	cmd.Stdout = os.Stdout
+	code, err := netlab.Run(cmd)
+	fmt.Println("it ended with", code)
+	return err
 }
 
 // hold stays until it is killed, with a program beside it.
@@ -232,6 +242,25 @@ func TestEntersAsOrdinaryUser(t *testing.T) {
 	}
 	if out := run(t, cmd); out != "connected as 0\n" {
 		t.Errorf("it printed %q", out)
+	}
+}
+
+// A program in the lab runs as the user who called, not as the lab's root.
+func TestProgramIsTheCallers(t *testing.T) {
+	for _, id := range []int{os.Geteuid(), 65534} {
+		cmd := program(t, "program")
+		group := os.Getegid()
+		if id != os.Geteuid() {
+			if os.Geteuid() != 0 {
+				continue // only root can be somebody else
+			}
+			group = id
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(group)}}
+		}
+		want := fmt.Sprintf("connected as 0\na program is %d:%d\nit ended with 3\n", id, group)
+		if out := run(t, cmd); out != want {
+			t.Errorf("it printed %q, want %q", out, want)
+		}
 	}
 }
 

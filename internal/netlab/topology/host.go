@@ -27,13 +27,20 @@ type Host struct {
 
 // Resolver is the DNS server that the client host asks, on port 53.
 type Resolver struct {
-	// Address is of a family that the client has. Default 203.0.113.53, or
-	// 2001:db8:53::53 for a client without IPv4.
+	// Address is of a family that the client has. Default [DefaultResolver], or
+	// [DefaultResolver6] for a client without IPv4.
 	Address netip.Addr
 
 	// Path is that of any host; the default of its Delay is [ResolverDelay].
 	Path link.Path
 }
+
+// Where the DNS server is that a file says nothing of; the ranges are for
+// documentation (RFC 5737, RFC 3849).
+const (
+	DefaultResolver  = "203.0.113.53"
+	DefaultResolver6 = "2001:db8:53::53" // of a client without IPv4
+)
 
 // ResolverDelay is the default of the delay between client and resolver, one way.
 const ResolverDelay = time.Millisecond
@@ -101,9 +108,9 @@ func readResolverAddress(n, client node, p *plan) (addr netip.Addr, ok bool) {
 		}
 		return addr, ok
 	}
-	addr = netip.MustParseAddr("203.0.113.53")
+	addr = netip.MustParseAddr(DefaultResolver)
 	if !p.reaches(addr) {
-		addr = netip.MustParseAddr("2001:db8:53::53")
+		addr = netip.MustParseAddr(DefaultResolver6)
 	}
 	if own, inside := p.own(addr); inside {
 		client.problemf("has the network %v, in which the default resolver %v lies; write resolver: {address: ...} with one outside of it",
