@@ -1,7 +1,9 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -74,7 +76,7 @@ func settle(owner string) error {
 	}
 	// Most labs have their name server here. Who reads the configuration before it
 	// is there need not read it again, which Go's resolver does only every 5 s.
-	if err := coverConfiguration(netip.MustParseAddr(topology.DefaultResolver)); err != nil && !os.IsNotExist(err) {
+	if err := coverConfiguration(netip.MustParseAddr(topology.DefaultResolver)); err != nil && !errors.Is(err, fs.ErrNotExist) { // UseResolver says what to do
 		return forbidden("have a name server of its own", err)
 	}
 	insider.settled = true

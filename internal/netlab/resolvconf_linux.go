@@ -35,7 +35,11 @@ func coverConfiguration(resolver netip.Addr) error {
 			return err
 		}
 	}
-	return cover("/etc/resolv.conf", fmt.Sprintf("nameserver %v\n", resolver))
+	err := cover("/etc/resolv.conf", fmt.Sprintf("nameserver %v\n", resolver))
+	if os.IsNotExist(err) {
+		return fmt.Errorf("%w: there is nothing to put the lab's own over; make an empty file there", err)
+	}
+	return err
 }
 
 // covered are the paths that this process has put files of its own over.
