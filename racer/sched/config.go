@@ -93,8 +93,13 @@ type Config struct {
 	Questions []Question
 
 	// Ranking orders the candidates. Its PreferredFamily is also the family
-	// whose answer the first attempt waits for; FamilyAny waits for IPv6.
+	// whose answer the first attempt waits for.
 	Ranking addrsel.Config
+
+	// OnlyRouted is the family that this host has a route for, when it lacks one
+	// for the other: without a PreferredFamily, that is whose answer the first
+	// attempt waits for. FamilyAny: it has both, or neither.
+	OnlyRouted addrsel.Family
 
 	// AttemptDelay is the Connection Attempt Delay of the staggered strategy.
 	// Below MinAttemptDelay it has no effect: that floor holds anyway.
@@ -129,12 +134,17 @@ func Default() Config {
 }
 
 // preferredFamily is the family whose answer opens the gate at once. RFC 8305
-// section 3 waits for AAAA.
+// section 3 waits for AAAA; draft v3, section 4.2, waits for A where this host has
+// a default route for IPv4 alone.
 func (c *Config) preferredFamily() addrsel.Family {
-	if c.Ranking.PreferredFamily == addrsel.FamilyAny {
+	switch {
+	case c.Ranking.PreferredFamily != addrsel.FamilyAny:
+		return c.Ranking.PreferredFamily
+	case c.OnlyRouted != addrsel.FamilyAny:
+		return c.OnlyRouted
+	default:
 		return addrsel.FamilyIPv6
 	}
-	return c.Ranking.PreferredFamily
 }
 
 func word(names []string, i int) string {

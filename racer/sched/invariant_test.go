@@ -121,7 +121,7 @@ func (a *account) bringsAddress(step int) bool {
 
 func (a *account) preferredAnswered(step int) bool {
 	preferred := AAAA
-	if a.cfg.Ranking.PreferredFamily == A.Family() {
+	if f := a.cfg.Ranking.PreferredFamily; f == A.Family() || f == addrsel.FamilyAny && a.cfg.OnlyRouted == A.Family() {
 		preferred = A
 	}
 	for id := range a.found {

@@ -73,6 +73,7 @@ func randomConfig(c chooser) Config {
 			PreferredFamily:  pick(c, addrsel.FamilyAny, addrsel.FamilyIPv4, addrsel.FamilyIPv6),
 			FirstFamilyCount: c.IntN(3),
 		},
+		OnlyRouted:      pick(c, addrsel.FamilyAny, addrsel.FamilyAny, addrsel.FamilyIPv4, addrsel.FamilyIPv6),
 		AttemptDelay:    pick(c, 250*ms, 0, 5*ms, 10*ms, 50*ms, 2*time.Second),
 		ResolutionDelay: pick(c, 50*ms, 0),
 		AttemptTimeout:  pick(c, 0, 20*ms, 100*ms, 300*ms),

@@ -102,6 +102,8 @@ func setParameter(c *Config, key, value string) (err error) {
 		c.MaxPerAnswer, err = strconv.Atoi(value)
 	case "prefer":
 		c.Ranking.PreferredFamily, err = named[addrsel.Family]([]string{"any", "ipv4", "ipv6"}, value)
+	case "only-routed":
+		c.OnlyRouted, err = named[addrsel.Family]([]string{"any", "ipv4", "ipv6"}, value)
 	case "first-family-count":
 		c.Ranking.FirstFamilyCount, err = strconv.Atoi(value)
 	default:
