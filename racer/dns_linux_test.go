@@ -11,6 +11,7 @@ import (
 
 	"github.com/connrace/connrace/internal/netlab"
 	"github.com/connrace/connrace/internal/netlab/link"
+	"github.com/connrace/connrace/racer/addrsel"
 	"github.com/connrace/connrace/racer/sched"
 )
 
@@ -119,6 +120,38 @@ func TestGoesOnWithoutAAAA(t *testing.T) {
 	}
 	if r.Queries[0].Answered || r.Duration > 4*time.Second {
 		t.Errorf("it took %v, AAAA: %+v", r.Duration, r.Queries[0])
+	}
+}
+
+// A host that has a route for IPv4 alone does not wait for AAAA, however long the
+// Resolution Delay (H3-12), and its schedule says the same.
+func TestNoRouteForIPv6(t *testing.T) {
+	w := newWorldAt(t, netip.MustParsePrefix("192.0.2.1/24"))
+	w.host(t, here4, link.Path{})
+	w.dns.Set("lost.example", netlab.Answers{A: answer(here4), AAAA: netlab.Answer{Drop: true}})
+	w.dns.Set("slow.example", netlab.Answers{A: answer(here4), AAAA: netlab.Answer{Addrs: []netip.Addr{here6}, Delay: 300 * ms}})
+	delay := MaxResolutionDelay
+	selection := Selection{ResolutionDelay: &delay}
+	r := w.race(t, RaceRequest{Target: at80("lost.example."), Selection: selection})
+	if first := firstStart(t, &r.Run); r.End != sched.EndWon || first.At >= delay || r.Queries[0].Answered {
+		t.Errorf("%s, the first attempt started at %v", r.End, first.At)
+	}
+	rank, err := w.racer.ResolveAndRank(t.Context(), RankRequest{Target: at80("slow.example."), Selection: selection})
+	must(t, err)
+	if s := rank.Schedule[0]; s.Endpoint.Addr() != here4 || s.Start >= 300*ms {
+		t.Errorf("the schedule begins with %v at %v", s.Endpoint, s.Start)
+	}
+}
+
+// A caller who prefers IPv6 waits for it all the same.
+func TestPrefersIPv6WithoutARoute(t *testing.T) {
+	w := newWorldAt(t, netip.MustParsePrefix("192.0.2.1/24"))
+	w.host(t, here4, link.Path{})
+	w.dns.Set("lost.example", netlab.Answers{A: answer(here4), AAAA: netlab.Answer{Drop: true}})
+	r := w.race(t, RaceRequest{Target: at80("lost.example."), Selection: Selection{PreferredFamily: addrsel.FamilyIPv6}})
+	a := r.Queries[1]
+	if first := firstStart(t, &r.Run); r.End != sched.EndWon || first.At < a.Start+a.Duration+sched.DefaultResolutionDelay {
+		t.Errorf("%s, the first attempt started at %v and A was answered at %v", r.End, first.At, a.Start+a.Duration)
 	}
 }
 

@@ -58,9 +58,7 @@ type news struct {
 }
 
 func newEngine(r *Racer, p plan, keep bool) *engine {
-	e := &engine{racer: r, plan: p, keep: keep, inbox: inbox{wake: make(chan struct{}, 1)}}
-	e.race.Reset(p.cfg)
-	return e
+	return &engine{racer: r, plan: p, keep: keep, inbox: inbox{wake: make(chan struct{}, 1)}}
 }
 
 // run runs the race to its end and returns the winner's connection if it is to
@@ -69,6 +67,8 @@ func newEngine(r *Racer, p plan, keep bool) *engine {
 func (e *engine) run(ctx context.Context) net.Conn {
 	e.start = time.Now()
 	e.sources = e.racer.sources()
+	e.plan.cfg.OnlyRouted = e.onlyRouted()
+	e.race.Reset(e.plan.cfg)
 	e.attempts = connect.New(connect.Race{
 		Now:  e.now,
 		Post: func(ev sched.Event) { e.inbox.post(news{event: ev}) },
@@ -83,6 +83,31 @@ func (e *engine) run(ctx context.Context) net.Conn {
 
 	e.given()
 	return e.loop(ctx, lookups)
+}
+
+// Addresses of no host in particular (RFC 3849, RFC 5737): a host that has a
+// source address for one of them has a route to the world in that family.
+var (
+	anywhere6 = netip.MustParseAddr("2001:db8::1")
+	anywhere4 = netip.MustParseAddr("192.0.2.1")
+)
+
+// onlyRouted is the one family this host has a route for, FamilyAny if it has both
+// or neither. Without questions nobody waits for an answer.
+func (e *engine) onlyRouted() addrsel.Family {
+	if len(e.plan.cfg.Questions) == 0 {
+		return addrsel.FamilyAny
+	}
+	source6, _ := e.sources(anywhere6)
+	source4, _ := e.sources(anywhere4)
+	switch {
+	case source6.IsValid() == source4.IsValid():
+		return addrsel.FamilyAny
+	case source6.IsValid():
+		return addrsel.FamilyIPv6
+	default:
+		return addrsel.FamilyIPv4
+	}
 }
 
 // loop steps the race until it is finished.

@@ -50,6 +50,7 @@ func TestAnswersOfOneWakeUp(t *testing.T) {
 		})
 	}
 	batch := e.batch()
+	e.race.Reset(e.plan.cfg)
 	e.race.Step(20*ms, batch, nil) // panics on candidates out of turn
 	for id, f := range e.known {
 		if c := batch[id].Candidates[0]; c.ID != id || c.Endpoint != f.endpoint {

@@ -37,7 +37,13 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	lab := netlabtest.Start(t, netlab.Config{})
+	return newWorldAt(t)
+}
+
+// newWorldAt is one whose client has these addresses; none are the usual two.
+func newWorldAt(t *testing.T, client ...netip.Prefix) *world {
+	t.Helper()
+	lab := netlabtest.Start(t, netlab.Config{Client: client})
 	must(t, lab.SetPath(resolver, link.Path{}))
 	dns, err := lab.StartDNS(netip.AddrPortFrom(resolver, 53))
 	must(t, err)

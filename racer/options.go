@@ -57,7 +57,8 @@ type Selection struct {
 	// OnlyFamily leaves the other family out. FamilyAny: both are used.
 	OnlyFamily addrsel.Family
 	// PreferredFamily comes first, and its answer is what the first attempt
-	// waits for. FamilyAny: RFC 6724 decides, and the attempt waits for IPv6.
+	// waits for. FamilyAny: RFC 6724 decides, and the attempt waits for IPv6, or
+	// for IPv4 on a host that has a route for IPv4 alone.
 	PreferredFamily addrsel.Family
 	// FirstFamilyCount is RFC 8305's First Address Family Count. 0: 1.
 	FirstFamilyCount int

@@ -140,7 +140,6 @@ func (r *Racer) ResolveAndRank(ctx context.Context, req RankRequest) (*RankResul
 	if err != nil {
 		return nil, err
 	}
-	race := p.cfg
 	p.cfg.Goal = sched.Order
 	e := newEngine(r, p, false)
 	e.run(ctx)
@@ -148,6 +147,8 @@ func (r *Racer) ResolveAndRank(ctx context.Context, req RankRequest) (*RankResul
 		return nil, context.Cause(ctx)
 	}
 	candidates := e.fold(0)
+	race := e.plan.cfg // with what is known of this host
+	race.Goal = sched.First
 	return &RankResult{
 		Run:        e.summary(),
 		Options:    p.options,

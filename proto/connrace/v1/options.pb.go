@@ -198,7 +198,8 @@ type SelectionOptions struct {
 	// are skipped. Default: both.
 	OnlyFamily AddressFamily `protobuf:"varint,1,opt,name=only_family,json=onlyFamily,proto3,enum=connrace.v1.AddressFamily" json:"only_family,omitempty"`
 	// The family that comes first, and whose answer the first attempt waits for.
-	// Default: the order follows RFC 6724, and the first attempt waits for IPv6.
+	// Default: the order follows RFC 6724, and the first attempt waits for IPv6, or
+	// for IPv4 where the daemon's host has a route for IPv4 alone.
 	PreferredFamily AddressFamily `protobuf:"varint,2,opt,name=preferred_family,json=preferredFamily,proto3,enum=connrace.v1.AddressFamily" json:"preferred_family,omitempty"`
 	// How many addresses of the first family come before the first of the other
 	// (RFC 8305 section 8, First Address Family Count). 0 means the default, 1;
