@@ -230,6 +230,29 @@ func allAtOnce(t *testing.T, watch *netlabtest.Watch) {
 	}
 }
 
+// First then all: the first SYN has a quarter of a second for itself, then the
+// others leave together, and the nearest that answers wins.
+func TestFirstThenAllInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, firstThenAll)
+}
+
+func firstThenAll(t *testing.T, watch *netlabtest.Watch) {
+	w := newWorld(t)
+	r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: Options{Strategy: sched.FirstThenAll}})
+	if r.End != sched.EndWon || r.Winner.Endpoint.String() != "198.51.100.2:80" {
+		t.Fatalf("%s, winner %+v", r.End, r.Winner)
+	}
+	syns := w.syns(t, &r.Run)
+	if len(syns) != 6 || syns[0].to.String() != "[2001:db8:80::1]:80" {
+		t.Fatalf("the wire saw %v", syns)
+	}
+	for _, s := range syns[1:] {
+		watch.Between(fmt.Sprint("the SYN to ", s.to, " after the first"), s.at-syns[0].at,
+			sched.DefaultAttemptDelay-ms, sched.DefaultAttemptDelay+netlabtest.Slack)
+	}
+	watch.Near("the win", r.Winner.Attempts[0].End-r.Candidates[0].Attempts[0].Start, 330*ms)
+}
+
 // A probe hides nothing: each address has its errno, its silence or its time.
 func TestProbeInTheLab(t *testing.T) {
 	netlabtest.Punctually(t, probeSix)

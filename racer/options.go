@@ -74,9 +74,9 @@ type Options struct {
 	// Strategy says when the next attempt starts. Zero: staggered.
 	Strategy sched.Strategy
 	// AttemptDelay is RFC 8305's Connection Attempt Delay. nil: 250 ms. Less than
-	// 10 ms becomes 10 ms, more than 2 s becomes 2 s, negative is refused. Only
-	// the staggered strategy has a use for it; with the others it is nil in a
-	// result.
+	// 10 ms becomes 10 ms, more than 2 s becomes 2 s, negative is refused. The
+	// staggered strategy has a use for it, and first then all, whose first attempt
+	// is alone that long; with the others it is nil in a result.
 	AttemptDelay *time.Duration
 	// AttemptTimeout bounds one attempt. 0: 5 s.
 	AttemptTimeout time.Duration
@@ -172,8 +172,8 @@ func (c *checker) selection(s Selection) Selection {
 }
 
 func (c *checker) options(o Options) (Options, []Warning) {
-	if o.Strategy > sched.AllAtOnce {
-		c.wrongf("options.strategy", "is %d; allowed is staggered, sequential or all at once", o.Strategy)
+	if o.Strategy > sched.FirstThenAll {
+		c.wrongf("options.strategy", "is %d; allowed is staggered, sequential, all at once or first then all", o.Strategy)
 	}
 	o.AttemptTimeout = between(c, "options.attempt_timeout", o.AttemptTimeout, DefaultAttemptTimeout, MinTimeout, MaxAttemptTimeout)
 	o.Timeout = between(c, "options.timeout", o.Timeout, DefaultTimeout, MinTimeout, MaxTimeout)
@@ -195,10 +195,10 @@ func (c *checker) attemptDelay(o Options) (Options, []Warning) {
 	delay = min(max(delay, sched.MinAttemptDelay), sched.MaxAttemptDelay)
 	o.AttemptDelay = &delay
 	switch {
-	case o.Strategy != sched.Staggered:
+	case o.Strategy != sched.Staggered && o.Strategy != sched.FirstThenAll:
 		o.AttemptDelay = nil
 		if asked != nil {
-			return o, []Warning{{field, "has no effect: only the staggered strategy has an attempt delay"}}
+			return o, []Warning{{field, "has no effect: only staggered and first then all have an attempt delay"}}
 		}
 	case asked != nil && delay != *asked:
 		return o, []Warning{{field, fmt.Sprintf("%v became %v: RFC 8305 section 8 allows 10ms to 2s", *asked, delay)}}

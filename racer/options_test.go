@@ -170,8 +170,8 @@ func TestUnknownWordsAreRefused(t *testing.T) {
 	asRace, _ = problems(t, req, Options{})
 	wantProblem(t, asRace, "selection.preferred_family", "is 255; allowed is IPv4, IPv6 or unset")
 
-	asRace, _ = problems(t, good(), Options{Strategy: sched.AllAtOnce + 1})
-	wantProblem(t, asRace, "options.strategy", "is 3; allowed is staggered, sequential or all at once")
+	asRace, _ = problems(t, good(), Options{Strategy: sched.FirstThenAll + 1})
+	wantProblem(t, asRace, "options.strategy", "is 4; allowed is staggered, sequential, all at once or first then all")
 }
 
 func TestContradictingFamiliesAreRefused(t *testing.T) {
@@ -220,6 +220,12 @@ func TestAttemptDelayIsClamped(t *testing.T) {
 			t.Errorf("%v became %v, and the caller's own %v", asked, *p.options.AttemptDelay, given)
 		}
 		wantWarning(t, p.warnings, c.warns)
+		p, err = planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: sched.FirstThenAll})
+		must(t, err)
+		if *p.options.AttemptDelay != c.becomes || p.cfg.AttemptDelay != c.becomes {
+			t.Errorf("first then all: %v became %v", asked, *p.options.AttemptDelay)
+		}
+		wantWarning(t, p.warnings, c.warns)
 		for _, s := range []sched.Strategy{sched.Sequential, sched.AllAtOnce} {
 			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s})
 			must(t, err)
@@ -247,7 +253,7 @@ func wantWarning(t *testing.T, got []Warning, says string) {
 // A negative delay never came to mean anything else: it is refused.
 func TestNegativeAttemptDelayIsRefused(t *testing.T) {
 	for _, delay := range []time.Duration{-1, -250 * ms} {
-		for _, s := range []sched.Strategy{sched.Staggered, sched.Sequential, sched.AllAtOnce} {
+		for _, s := range []sched.Strategy{sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll} {
 			asRace, _ := problems(t, good(), Options{AttemptDelay: &delay, Strategy: s})
 			wantProblem(t, asRace, "options.attempt_delay", "allowed is 0s or more")
 		}
@@ -255,11 +261,11 @@ func TestNegativeAttemptDelayIsRefused(t *testing.T) {
 }
 
 func TestDefaultsBringNoWarning(t *testing.T) {
-	for _, s := range []sched.Strategy{sched.Staggered, sched.Sequential, sched.AllAtOnce} {
+	for _, s := range []sched.Strategy{sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll} {
 		p, err := planRace(good().Target, Selection{}, Options{Strategy: s})
 		must(t, err)
 		wantWarning(t, p.warnings, "")
-		if (p.options.AttemptDelay != nil) != (s == sched.Staggered) {
+		if (p.options.AttemptDelay != nil) != (s == sched.Staggered || s == sched.FirstThenAll) {
 			t.Errorf("%s has the attempt delay %v", s, p.options.AttemptDelay)
 		}
 	}

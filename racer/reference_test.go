@@ -26,7 +26,7 @@ func TestReferenceTable(t *testing.T) {
 	}
 	timeouts, caps := span(MinTimeout, MaxTimeout), span(1, MaxMaxInFlight)
 	for option, want := range map[string][2]string{
-		"options.strategy":                     {race.options.Strategy.String(), "staggered, sequential, all_at_once"},
+		"options.strategy":                     {race.options.Strategy.String(), "staggered, sequential, all_at_once, first_then_all"},
 		"options.attempt_delay":                {race.options.AttemptDelay.String(), span(sched.MinAttemptDelay, sched.MaxAttemptDelay)},
 		"options.attempt_timeout (race)":       {race.options.AttemptTimeout.String(), span(MinTimeout, MaxAttemptTimeout)},
 		"options.timeout (race)":               {race.options.Timeout.String(), timeouts},

@@ -167,7 +167,7 @@ func (c *call) set(key, value string) error {
 	d, durationErr := time.ParseDuration(value)
 	i, numberErr := strconv.Atoi(value)
 	f, familyErr := named(value, addrsel.FamilyIPv4, addrsel.FamilyIPv6)
-	s, strategyErr := named(value, sched.Staggered, sched.Sequential, sched.AllAtOnce)
+	s, strategyErr := named(value, sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll)
 	for _, known := range []struct {
 		key string
 		err error

@@ -162,12 +162,12 @@ func randomRequest(target Target, rng *rand.Rand) RaceRequest {
 	}
 	delay := time.Duration(10+rng.IntN(30)) * ms
 	req.Options = Options{
-		Strategy:       sched.Strategy(rng.IntN(3)),
+		Strategy:       sched.Strategy(rng.IntN(4)),
 		AttemptTimeout: time.Duration(20+rng.IntN(40)) * ms,
 		Timeout:        time.Duration(50+rng.IntN(200)) * ms,
 		MaxInFlight:    rng.IntN(4),
 	}
-	if req.Options.Strategy == sched.Staggered {
+	if s := req.Options.Strategy; s == sched.Staggered || s == sched.FirstThenAll {
 		req.Options.AttemptDelay = &delay
 	}
 	return req

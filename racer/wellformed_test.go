@@ -15,7 +15,7 @@ func checkRace(t testing.TB, r *RaceResult) {
 	checkCandidates(t, r.Candidates)
 	checkWinner(t, r)
 	checkSettled(t, &r.Run, r.Candidates)
-	if r.Options.Strategy != sched.AllAtOnce {
+	if s := r.Options.Strategy; s != sched.AllAtOnce && s != sched.FirstThenAll {
 		checkGaps(t, r.Transcript)
 	}
 	var begun int

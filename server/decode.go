@@ -134,9 +134,11 @@ func (d *decoder) strategy(s connracev1.Strategy) sched.Strategy {
 		return sched.Sequential
 	case connracev1.Strategy_STRATEGY_ALL_AT_ONCE:
 		return sched.AllAtOnce
+	case connracev1.Strategy_STRATEGY_FIRST_THEN_ALL:
+		return sched.FirstThenAll
 	default:
 		d.wrongf("options.strategy",
-			"is %d; allowed is STRATEGY_STAGGERED, STRATEGY_SEQUENTIAL, STRATEGY_ALL_AT_ONCE or unset", s)
+			"is %d; allowed is STRATEGY_STAGGERED, STRATEGY_SEQUENTIAL, STRATEGY_ALL_AT_ONCE, STRATEGY_FIRST_THEN_ALL or unset", s)
 	}
 	return sched.Staggered
 }

@@ -16,9 +16,10 @@ var (
 		addrsel.FamilyIPv6: connracev1.AddressFamily_ADDRESS_FAMILY_IPV6,
 	}
 	strategies = map[sched.Strategy]connracev1.Strategy{
-		sched.Staggered:  connracev1.Strategy_STRATEGY_STAGGERED,
-		sched.Sequential: connracev1.Strategy_STRATEGY_SEQUENTIAL,
-		sched.AllAtOnce:  connracev1.Strategy_STRATEGY_ALL_AT_ONCE,
+		sched.Staggered:    connracev1.Strategy_STRATEGY_STAGGERED,
+		sched.Sequential:   connracev1.Strategy_STRATEGY_SEQUENTIAL,
+		sched.AllAtOnce:    connracev1.Strategy_STRATEGY_ALL_AT_ONCE,
+		sched.FirstThenAll: connracev1.Strategy_STRATEGY_FIRST_THEN_ALL,
 	}
 	origins = map[racer.Origin]connracev1.Origin{
 		racer.OriginLiteral: connracev1.Origin_ORIGIN_LITERAL,

@@ -158,7 +158,7 @@ func badSelection(t *testing.T, d *daemon, field string, s *connracev1.Selection
 func TestBadRaceOptions(t *testing.T) {
 	t.Parallel()
 	bad := map[string][]*connracev1.RaceOptions{
-		"options.strategy":        {{Strategy: 4}, {Strategy: -1}, {Strategy: 257}},
+		"options.strategy":        {{Strategy: 99}, {Strategy: -1}, {Strategy: 257}},
 		"options.attempt_delay":   {{AttemptDelay: durationpb.New(-1)}, {Strategy: 2, AttemptDelay: durationpb.New(-time.Hour)}},
 		"options.attempt_timeout": {},
 		"options.timeout":         {},
@@ -274,7 +274,7 @@ func TestBadValuesSayWhatIsAllowed(t *testing.T) {
 	violates(t, err,
 		wrong("selection.only_family", "9", "ADDRESS_FAMILY_IPV4", "ADDRESS_FAMILY_IPV6"),
 		wrong("selection.preferred_family", "9", "ADDRESS_FAMILY_IPV4", "ADDRESS_FAMILY_IPV6"),
-		wrong("options.strategy", "9", "STRATEGY_STAGGERED", "STRATEGY_SEQUENTIAL", "STRATEGY_ALL_AT_ONCE"),
+		wrong("options.strategy", "9", "STRATEGY_STAGGERED", "STRATEGY_SEQUENTIAL", "STRATEGY_ALL_AT_ONCE", "STRATEGY_FIRST_THEN_ALL"),
 		wrong("options.attempt_timeout", "0s", "1ms to 5m0s"),
 		wrong("options.timeout", "0.25s"),
 	)

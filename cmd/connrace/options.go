@@ -58,7 +58,7 @@ func (f *selectionFlags) preferredFamily() pb.AddressFamily {
 
 // raceFlags say how a race starts and bounds its attempts.
 type raceFlags struct {
-	Strategy       *string        `enum:"staggered,sequential,all-at-once" placeholder:"NAME" group:"timing" help:"staggered (the default, RFC 8305), sequential (what a plain client does) or all-at-once."`
+	Strategy       *string        `enum:"staggered,sequential,all-at-once,first-then-all" placeholder:"NAME" group:"timing" help:"staggered (the default, RFC 8305), sequential (what a plain client does), all-at-once, or first-then-all (the best one alone, after the attempt delay all others)."`
 	AttemptDelay   *time.Duration `placeholder:"TIME" group:"timing" help:"How long a staggered race waits before it starts the next attempt beside those in flight. Default: 250ms; 10ms to 2s take effect."`
 	AttemptTimeout *time.Duration `placeholder:"TIME" group:"timing" help:"How long one attempt may take. Default: 5s."`
 	Timeout        *time.Duration `placeholder:"TIME" group:"timing" help:"How long the race may take, resolution included. Default: 30s."`
@@ -87,6 +87,8 @@ func (f *raceFlags) strategy() pb.Strategy {
 		return pb.Strategy_STRATEGY_SEQUENTIAL
 	case *f.Strategy == "all-at-once":
 		return pb.Strategy_STRATEGY_ALL_AT_ONCE
+	case *f.Strategy == "first-then-all":
+		return pb.Strategy_STRATEGY_FIRST_THEN_ALL
 	}
 	return pb.Strategy_STRATEGY_STAGGERED
 }

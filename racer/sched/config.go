@@ -46,9 +46,13 @@ const (
 	// AllAtOnce starts every candidate that is known once the first may start,
 	// and each later one as soon as it is known.
 	AllAtOnce
+	// FirstThenAll starts the best candidate alone, and all others at once when it
+	// has failed or AttemptDelay has passed: a second chance that costs nothing as
+	// long as the first one is good.
+	FirstThenAll
 )
 
-var strategyNames = []string{"staggered", "sequential", "all_at_once"}
+var strategyNames = []string{"staggered", "sequential", "all_at_once", "first_then_all"}
 
 // String returns a stable word such as "staggered".
 func (s Strategy) String() string { return word(strategyNames, int(s)) }
@@ -101,8 +105,9 @@ type Config struct {
 	// attempt waits for. FamilyAny: it has both, or neither.
 	OnlyRouted addrsel.Family
 
-	// AttemptDelay is the Connection Attempt Delay of the staggered strategy.
-	// Below MinAttemptDelay it has no effect: that floor holds anyway.
+	// AttemptDelay is the Connection Attempt Delay of the staggered strategy, where
+	// it has no effect below MinAttemptDelay: that floor holds anyway. With
+	// FirstThenAll it is the head start of the first attempt.
 	AttemptDelay time.Duration
 
 	// ResolutionDelay is how long the first known address waits for the answer

@@ -63,6 +63,10 @@ func (a *account) startDue(step int) due {
 	if len(a.tries) == 0 || a.tries[0].asked > step {
 		return due{a.addressSince(step) + a.cfg.ResolutionDelay, true}
 	}
+	if a.cfg.Strategy == FirstThenAll {
+		first := &a.tries[0]
+		return due{first.start + a.cfg.AttemptDelay, first.begun <= step} // an end has started all others
+	}
 	var at time.Duration
 	for i := range a.tries {
 		f := &a.tries[i]

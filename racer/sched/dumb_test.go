@@ -203,8 +203,13 @@ func (d *dumb) mayStart() bool {
 	if cfg.MaxInFlight > 0 && d.inFlight() >= cfg.MaxInFlight {
 		return false
 	}
-	if cfg.Strategy == AllAtOnce {
+	if cfg.Strategy == AllAtOnce || len(d.tries) == 0 {
 		return true
+	}
+	if cfg.Strategy == FirstThenAll {
+		first := d.tries[0]
+		over := first.over <= d.now || first.givenUp
+		return over || first.start <= d.now && d.now >= first.start+cfg.AttemptDelay
 	}
 	for _, t := range d.tries {
 		live := t.over > d.now && !t.givenUp

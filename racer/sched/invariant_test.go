@@ -49,7 +49,7 @@ func checkInvariants(t testing.TB, name string, h *history) {
 func startsKeepTheFloor(a *account) error {
 	previous := -time.Hour
 	for _, f := range a.tries {
-		if f.begun == never && f.outcome.Kind != Failed || a.cfg.Strategy == AllAtOnce {
+		if f.begun == never && f.outcome.Kind != Failed || a.cfg.Strategy == AllAtOnce || a.cfg.Strategy == FirstThenAll {
 			continue
 		}
 		if f.tried() < previous+10*ms {
@@ -65,7 +65,7 @@ func startsKeepTheFloor(a *account) error {
 func startsLeaveTime(a *account) error {
 	for _, f := range a.tries {
 		for _, other := range a.tries[:f.Attempt] {
-			if !other.live(f.asked) || a.cfg.Strategy == AllAtOnce {
+			if !other.live(f.asked) || a.cfg.Strategy == AllAtOnce || a.cfg.Strategy == FirstThenAll && other.Attempt > 0 {
 				continue
 			}
 			now := a.steps[f.asked].now
@@ -213,7 +213,7 @@ func (a *account) triggered(f *try) bool {
 	case TriggerAllAtOnce:
 		return burst
 	case TriggerAttemptDelay:
-		return a.cfg.Strategy == Staggered && f.Attempt > 0 && a.delayPassed(f)
+		return (a.cfg.Strategy == Staggered || a.cfg.Strategy == FirstThenAll) && f.Attempt > 0 && a.delayPassed(f)
 	case TriggerFailure:
 		return !burst && a.somethingEnded(f)
 	case TriggerNewAddress:
@@ -227,6 +227,9 @@ func (a *account) triggered(f *try) bool {
 
 func (a *account) delayPassed(f *try) bool {
 	last := a.tries[f.Attempt-1]
+	if a.cfg.Strategy == FirstThenAll {
+		last = a.tries[0]
+	}
 	return last.begun == never || a.steps[f.asked].now >= last.start+a.cfg.AttemptDelay
 }
 

@@ -80,8 +80,11 @@ func (r *Race) preferredAnswered() bool {
 //	the first fails at 300, the second runs on:  next at 500
 //	nothing fails:                               next at 500
 func (r *Race) pace() (time.Duration, bool) {
-	if r.cfg.Strategy == AllAtOnce || len(r.attempts) == 0 {
+	switch {
+	case r.cfg.Strategy == AllAtOnce || len(r.attempts) == 0:
 		return 0, true
+	case r.cfg.Strategy == FirstThenAll:
+		return r.headStart()
 	}
 	at := r.lastStart + MinAttemptDelay
 	for _, id := range r.flying {
@@ -98,6 +101,22 @@ func (r *Race) pace() (time.Duration, bool) {
 	}
 	return at, true
 }
+
+// headStart returns when the first attempt of a race that starts all others after
+// it has had its chance. No floor holds between those others: that is their point.
+func (r *Race) headStart() (time.Duration, bool) {
+	switch first := &r.attempts[0]; {
+	case first.alone():
+		return first.start + r.cfg.AttemptDelay, true
+	case first.state == requested:
+		return 0, false
+	default:
+		return first.landed, true
+	}
+}
+
+// alone says that the attempt runs, and may yet succeed.
+func (a *attempt) alone() bool { return a.state == running && a.cause == CauseNone }
 
 // full says that MaxInFlight allows no further attempt. One that was given up
 // still counts: it holds its socket until it reports.
@@ -117,6 +136,8 @@ func (r *Race) trigger(id int) Trigger {
 		return TriggerAllAtOnce
 	case len(r.attempts) == 0:
 		return TriggerFirst
+	case r.cfg.Strategy == FirstThenAll:
+		return r.afterFirst(known)
 	}
 	pace, _ := r.pace()
 	switch {
@@ -128,5 +149,21 @@ func (r *Race) trigger(id int) Trigger {
 		return TriggerSlotFree
 	default:
 		return TriggerAttemptDelay
+	}
+}
+
+// afterFirst is the trigger of an attempt after the first, when all others start at
+// once.
+func (r *Race) afterFirst(known time.Duration) Trigger {
+	chance, _ := r.headStart()
+	switch {
+	case r.wasFull:
+		return TriggerSlotFree
+	case known > chance:
+		return TriggerNewAddress
+	case r.attempts[0].alone():
+		return TriggerAttemptDelay
+	default:
+		return TriggerFailure
 	}
 }

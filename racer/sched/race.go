@@ -72,6 +72,7 @@ type attempt struct {
 	state     attemptState
 	start     time.Duration
 	connected time.Duration
+	landed    time.Duration // when the race learned of its end, or gave it up
 	cause     Cause
 }
 
@@ -216,6 +217,9 @@ func (r *Race) outcome(e *Event, s attemptState) *attempt {
 		r.lastStart = max(r.lastStart, e.At)
 	}
 	a.state = s
+	if a.cause == CauseNone {
+		a.landed = r.now
+	}
 	r.lastOutcome = r.now
 	r.land(e.Attempt)
 	return a
@@ -272,7 +276,7 @@ func (r *Race) expiry(id int) (time.Duration, bool) {
 }
 
 func (r *Race) cancel(id int, c Cause, out []Action) []Action {
-	r.attempts[id].cause = c
+	r.attempts[id].cause, r.attempts[id].landed = c, r.now
 	return append(out, Action{Kind: Cancel, Attempt: id, Cause: c})
 }
 

@@ -66,7 +66,7 @@ func randomWorld(c chooser) *world {
 func randomConfig(c chooser) Config {
 	return Config{
 		Goal:     pick(c, First, First, First, First, Every, Order),
-		Strategy: pick(c, Staggered, Staggered, Sequential, AllAtOnce),
+		Strategy: pick(c, Staggered, Staggered, Sequential, AllAtOnce, FirstThenAll),
 		Questions: pick(c, nil,
 			questions(AAAA, A), questions(A, AAAA), questions(A), questions(AAAA), questions(AAAA, A, AAAA, A)),
 		Ranking: addrsel.Config{

@@ -62,7 +62,7 @@ func TestRecord(t *testing.T) {
 // TestWords: every value has a word of its own, and a value out of range does no
 // harm.
 func TestWords(t *testing.T) {
-	checkWords(t, Staggered, AllAtOnce)
+	checkWords(t, Staggered, FirstThenAll)
 	checkWords(t, A, AAAA)
 	checkWords(t, Resolved, Stopped)
 	checkWords(t, Positive, Broken)

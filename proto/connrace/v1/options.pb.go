@@ -89,6 +89,9 @@ const (
 	Strategy_STRATEGY_SEQUENTIAL Strategy = 2
 	// Every address is tried as soon as it is known.
 	Strategy_STRATEGY_ALL_AT_ONCE Strategy = 3
+	// The best address is tried alone; when it has failed, or the attempt delay has
+	// passed, all others are tried at once.
+	Strategy_STRATEGY_FIRST_THEN_ALL Strategy = 4
 )
 
 // Enum value maps for Strategy.
@@ -98,12 +101,14 @@ var (
 		1: "STRATEGY_STAGGERED",
 		2: "STRATEGY_SEQUENTIAL",
 		3: "STRATEGY_ALL_AT_ONCE",
+		4: "STRATEGY_FIRST_THEN_ALL",
 	}
 	Strategy_value = map[string]int32{
-		"STRATEGY_UNSPECIFIED": 0,
-		"STRATEGY_STAGGERED":   1,
-		"STRATEGY_SEQUENTIAL":  2,
-		"STRATEGY_ALL_AT_ONCE": 3,
+		"STRATEGY_UNSPECIFIED":    0,
+		"STRATEGY_STAGGERED":      1,
+		"STRATEGY_SEQUENTIAL":     2,
+		"STRATEGY_ALL_AT_ONCE":    3,
+		"STRATEGY_FIRST_THEN_ALL": 4,
 	}
 )
 
@@ -287,7 +292,8 @@ type RaceOptions struct {
 	// When the next attempt starts. Default: STAGGERED.
 	Strategy Strategy `protobuf:"varint,1,opt,name=strategy,proto3,enum=connrace.v1.Strategy" json:"strategy,omitempty"`
 	// How long a staggered race waits before it starts the next attempt beside the
-	// ones in flight (RFC 8305 section 5, Connection Attempt Delay). Default
+	// ones in flight (RFC 8305 section 5, Connection Attempt Delay), and how long the
+	// first attempt of FIRST_THEN_ALL is alone. Default
 	// 250 ms. Less than 10 ms becomes 10 ms and more than 2 s becomes 2 s, as the
 	// RFC demands; less than the recommended 100 ms is accepted with a warning. A
 	// negative delay is refused. The other strategies have no use for it and the
@@ -464,12 +470,13 @@ const file_connrace_v1_options_proto_rawDesc = "" +
 	"\rAddressFamily\x12\x1e\n" +
 	"\x1aADDRESS_FAMILY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ADDRESS_FAMILY_IPV4\x10\x01\x12\x17\n" +
-	"\x13ADDRESS_FAMILY_IPV6\x10\x02*o\n" +
+	"\x13ADDRESS_FAMILY_IPV6\x10\x02*\x8c\x01\n" +
 	"\bStrategy\x12\x18\n" +
 	"\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12STRATEGY_STAGGERED\x10\x01\x12\x17\n" +
 	"\x13STRATEGY_SEQUENTIAL\x10\x02\x12\x18\n" +
-	"\x14STRATEGY_ALL_AT_ONCE\x10\x03B;Z9github.com/connrace/connrace/proto/connrace/v1;connracev1b\x06proto3"
+	"\x14STRATEGY_ALL_AT_ONCE\x10\x03\x12\x1b\n" +
+	"\x17STRATEGY_FIRST_THEN_ALL\x10\x04B;Z9github.com/connrace/connrace/proto/connrace/v1;connracev1b\x06proto3"
 
 var (
 	file_connrace_v1_options_proto_rawDescOnce sync.Once
