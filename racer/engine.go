@@ -93,9 +93,10 @@ var (
 )
 
 // onlyRouted is the one family this host has a route for, FamilyAny if it has both
-// or neither. Without questions nobody waits for an answer.
+// or neither. It is not looked up where nobody will ask: without questions there is
+// no answer to wait for, and the caller's preference comes first.
 func (e *engine) onlyRouted() addrsel.Family {
-	if len(e.plan.cfg.Questions) == 0 {
+	if len(e.plan.cfg.Questions) == 0 || e.plan.cfg.Ranking.PreferredFamily != addrsel.FamilyAny {
 		return addrsel.FamilyAny
 	}
 	source6, _ := e.sources(anywhere6)
