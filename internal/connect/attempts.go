@@ -39,7 +39,7 @@ type Attempts struct {
 
 	mu     sync.Mutex
 	conns  map[int]net.Conn // connected and not taken
-	closed bool
+	closed bool             // nobody takes any
 }
 
 // New returns an empty set of attempts. A nil dial means Dial.
@@ -70,12 +70,17 @@ func (a *Attempts) Start(id int, to policy.Allowed) {
 func (a *Attempts) Cancel(id int) { a.cancel[id]() }
 
 // Take hands out the connection of an attempt that has connected; the caller
-// closes it. It returns nil when there is none.
+// closes it. It returns nil when there is none. There is one winner: all others
+// are closed, also those that connect later, while the race goes on.
 func (a *Attempts) Take(id int) net.Conn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	conn := a.conns[id]
+	if conn == nil {
+		return nil
+	}
 	delete(a.conns, id)
+	a.closeAll()
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(-1) // from now on it closes as any other connection
 	}
@@ -91,6 +96,11 @@ func (a *Attempts) Close() {
 	a.wg.Wait()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.closeAll()
+}
+
+// closeAll closes what nobody takes, now and from now on.
+func (a *Attempts) closeAll() {
 	a.closed = true
 	for id, conn := range a.conns {
 		_ = conn.Close() // nothing was sent, so nothing can be lost

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -130,5 +131,29 @@ func TestConnectionsAreNotKeptUnasked(t *testing.T) {
 		}
 		a.Close()
 		d.wantClosed(t, 1)
+	})
+}
+
+// When a connection has been taken nobody takes another: one that is there is
+// closed, and so is one that comes while the race goes on.
+func TestTakeClosesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ds := dialers{{after: 10 * ms}, {after: 10 * ms}, {after: 30 * ms}}
+		a, l := newAttempts(true, ds.dial)
+		for id := range ds {
+			a.Start(id, allowed(t, fmt.Sprintf("192.0.2.1:%d", id+1)))
+		}
+		time.Sleep(20 * ms)
+		if a.Take(1) == nil {
+			t.Fatal("the winner's connection is not there")
+		}
+		ds[0].wantClosed(t, 1)
+		time.Sleep(20 * ms)
+		l.want(t, 2, sched.Started, sched.Connected)
+		ds[2].wantClosed(t, 1)
+		a.Close()
+		for id, want := range []int32{1, 0, 1} {
+			ds[id].wantClosed(t, want)
+		}
 	})
 }
