@@ -7,10 +7,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/connrace/connrace/client"
 	"github.com/connrace/connrace/internal/netlab"
@@ -104,13 +106,10 @@ func daemon(t *testing.T) string {
 func TestRealDaemon(t *testing.T) {
 	t.Parallel()
 	c := dial(t, daemon(t))
-	h, err := netlab.Refuse(netip.MustParseAddrPort("127.0.0.1:0"))
-	must(t, err)
-	t.Cleanup(func() { must(t, h.Close()) })
-	bad := h.Addr().String()
+	bad := host(t, netlab.Refuse)
 	ctx := patient(t)
 
-	_, err = c.Race(ctx, &connracev1.RaceRequest{Target: bad, FailUnlessWon: true})
+	_, err := c.Race(ctx, &connracev1.RaceRequest{Target: bad, FailUnlessWon: true})
 	race := is(t, "Race", err, "ErrNotWon").Reply.(*connracev1.RaceResponse)
 	if got := race.GetCandidates()[0].GetEndpoint(); got != bad || race.GetRun().GetDaemonVersion() != "v1.2.3" {
 		t.Errorf("the reply is about %q: %v", got, race)
@@ -135,6 +134,63 @@ func TestRealDaemon(t *testing.T) {
 	must(t, err)
 	if reply.GetWinner() != nil || reply.GetRun().GetEndReason() != connracev1.EndReason_END_REASON_EXHAUSTED {
 		t.Errorf("the reply is %v", reply)
+	}
+}
+
+// What a request says of its candidates and of the race goes the whole way, and what
+// comes of it goes back: delays and where they come from, backups, what a loser would
+// have come to.
+func TestRealDaemonWithKnownCandidates(t *testing.T) {
+	t.Parallel()
+	c := dial(t, daemon(t))
+	silent, good := host(t, netlab.Swallow), host(t, netlab.Accept)
+	reply, err := c.Race(patient(t), &connracev1.RaceRequest{
+		Candidates: []*connracev1.CandidateSpec{
+			{Endpoint: silent, ExpectedRtt: durationpb.New(20 * time.Millisecond)},
+			{Endpoint: good, PastConnectDurations: []*durationpb.Duration{durationpb.New(8 * time.Millisecond)}},
+		},
+		Options: &connracev1.RaceOptions{
+			Strategy: connracev1.Strategy_STRATEGY_ADAPTIVE, AdaptiveQuantile: 0.9,
+			MaxBackupAttempts: proto.Int32(1), Grace: durationpb.New(100 * time.Millisecond),
+		},
+	})
+	must(t, err)
+	first, second := reply.GetCandidates()[0], reply.GetCandidates()[1]
+	wantDelay(t, first, 60*time.Millisecond, connracev1.DelayBasis_DELAY_BASIS_RETRANSMISSION_TIMEOUT)
+	wantDelay(t, second, 10*time.Millisecond, connracev1.DelayBasis_DELAY_BASIS_QUANTILE)
+	if w := reply.GetWinner(); w.GetEndpoint() != good || w.GetAttemptNumber() != 2 {
+		t.Errorf("the winner is %v", w)
+	}
+	if d := second.GetIfFirstDifference(); d == nil || d.AsDuration() > -60*time.Millisecond || first.GetIfFirstDifference() != nil {
+		t.Errorf("the differences are %v and %v", first.GetIfFirstDifference(), d)
+	}
+	o := reply.GetOptions()
+	if o.GetMaxBackupAttempts() != 1 || o.GetGrace().AsDuration() != 100*time.Millisecond || o.GetVersion() != connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3 {
+		t.Errorf("in effect are %v", o)
+	}
+
+	reply, err = c.Race(patient(t), &connracev1.RaceRequest{
+		Target: silent, Options: &connracev1.RaceOptions{AttemptTimeout: durationpb.New(400 * time.Millisecond)},
+	})
+	must(t, err)
+	attempts := reply.GetCandidates()[0].GetAttempts()
+	if len(attempts) != 2 || attempts[1].GetTrigger() != connracev1.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP || reply.GetCost().GetBackupCount() != 1 {
+		t.Errorf("attempts are %v, cost is %v", attempts, reply.GetCost())
+	}
+}
+
+func host(t *testing.T, behave func(netip.AddrPort) (*netlab.Host, error)) (endpoint string) {
+	t.Helper()
+	h, err := behave(netip.MustParseAddrPort("127.0.0.1:0"))
+	must(t, err)
+	t.Cleanup(func() { must(t, h.Close()) })
+	return h.Addr().String()
+}
+
+func wantDelay(t *testing.T, c *connracev1.Candidate, delay time.Duration, basis connracev1.DelayBasis) {
+	t.Helper()
+	if a := c.GetAttempts()[0]; a.GetAttemptDelay().AsDuration() != delay || a.GetDelayBasis() != basis {
+		t.Errorf("the attempt at %s has the delay %v from %s, want %v from %s", c.GetEndpoint(), a.GetAttemptDelay(), a.GetDelayBasis(), delay, basis)
 	}
 }
 

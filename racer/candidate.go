@@ -39,16 +39,34 @@ type Candidate struct {
 	Skip     sched.SkipReason // with sched.OutcomeSkipped
 	Reason   addrsel.Reason   // why it stands before the next one
 	Source   netip.Addr       // this host would send from; zero: none, or skipped
-	Attempts []Attempt        // in the order of starts; a probe has one a round
+	Attempts []Attempt        // in the order of starts; a second one is a backup, or a probe's next round
+	// IfFirst is how much later than the win the caller would have been connected,
+	// had this candidate been tried first; negative: that much sooner. nil: it is not
+	// known, because it did not connect or nobody won.
+	IfFirst *time.Duration
+
+	known time.Duration // since Run.Start: when an answer brought it
 }
 
 // Family returns the address's family.
 func (c *Candidate) Family() addrsel.Family { return addrsel.FamilyOf(c.Endpoint.Addr()) }
 
+// Won returns the attempt that won; nil: none did.
+func (c *Candidate) Won() *Attempt {
+	for i := range c.Attempts {
+		if c.Attempts[i].Outcome == sched.OutcomeWon {
+			return &c.Attempts[i]
+		}
+	}
+	return nil
+}
+
 // Attempt is one try at a candidate: a TCP handshake.
 type Attempt struct {
 	Number  int            // from 1: in a race by start, in a probe the round
 	Trigger sched.Trigger  // why it started when it did
+	Delay   time.Duration  // how long the next one waits for it; 0: not by its delay
+	Basis   sched.Basis    // where Delay comes from
 	Begun   bool           // the first packet left; Start counts
 	Start   time.Duration  // since Run.Start
 	End     time.Duration  // since Run.Start: when the outcome was known
@@ -74,6 +92,8 @@ type ScheduledStart struct {
 	Endpoint netip.AddrPort // of the candidate
 	Start    time.Duration  // since Run.Start
 	Trigger  sched.Trigger  // why then
+	Delay    time.Duration  // how long the next one would wait for it; 0: not by its delay
+	Basis    sched.Basis    // where Delay comes from
 }
 
 // schedule replays the answers of a resolution through a race in which every
@@ -104,6 +124,8 @@ func schedule(cfg sched.Config, log []sched.Entry, ranked []Candidate) []Schedul
 			Endpoint: endpoints[p.Candidate],
 			Start:    p.At,
 			Trigger:  p.Trigger,
+			Delay:    p.Delay,
+			Basis:    p.Basis,
 		})
 	}
 	return starts

@@ -7,6 +7,7 @@ type Cost struct {
 	Attempts  int // begun
 	Connected int // of those: the handshake completed, the winner's included
 	Dropped   int // of those: all but the winner
+	Backups   int // of the attempts begun: second ones to an address
 }
 
 func costOf(candidates []Candidate) Cost {
@@ -15,6 +16,9 @@ func costOf(candidates []Candidate) Cost {
 		for _, a := range candidates[i].Attempts {
 			if a.Begun {
 				c.Attempts++
+			}
+			if a.Begun && a.Trigger == sched.TriggerBackup {
+				c.Backups++
 			}
 			switch a.Outcome {
 			case sched.OutcomeWon:

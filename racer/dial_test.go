@@ -31,7 +31,7 @@ func TestDialHandsOverTheWinnerOnly(t *testing.T) {
 		})
 		must(t, err)
 		checkRace(t, result)
-		if got, want := conn.LocalAddr().String(), result.Winner.Attempts[0].Local.String(); got != want {
+		if got, want := conn.LocalAddr().String(), result.Winner.Won().Local.String(); got != want {
 			t.Errorf("the connection is from %s, the winner's from %s", got, want)
 		}
 		if result.Winner.Endpoint.String() != "192.0.2.2:443" {
@@ -156,6 +156,25 @@ func TestCost(t *testing.T) {
 			Cost{Attempts: 4, Connected: 2, Dropped: 1},
 		},
 		{"never left this host", []Candidate{{Attempts: []Attempt{{Outcome: sched.OutcomeFailed}}}}, Cost{}},
+		{
+			"a winner by its backup",
+			[]Candidate{{Attempts: []Attempt{
+				{Begun: true, Outcome: sched.OutcomeCancelled}, {Begun: true, Trigger: sched.TriggerBackup, Outcome: sched.OutcomeWon},
+			}}},
+			Cost{Attempts: 2, Connected: 1, Backups: 1},
+		},
+		{
+			"a winner whose backup came late, and a backup that never left this host",
+			[]Candidate{
+				{Attempts: []Attempt{
+					{Begun: true, Outcome: sched.OutcomeWon}, {Begun: true, Trigger: sched.TriggerBackup, Outcome: sched.OutcomeConnectedLate},
+				}},
+				{Attempts: []Attempt{
+					{Begun: true, Outcome: sched.OutcomeCancelled}, {Trigger: sched.TriggerBackup, Outcome: sched.OutcomeFailed},
+				}},
+			},
+			Cost{Attempts: 3, Connected: 2, Dropped: 1, Backups: 1},
+		},
 		{"a probe's", []Candidate{begun(sched.OutcomeConnected), begun(sched.OutcomeTimedOut)}, Cost{Attempts: 2, Connected: 1, Dropped: 1}},
 	} {
 		if got := costOf(c.candidates); got != c.want {

@@ -20,7 +20,8 @@
 // connection and ended every goroutine it started when it returns; only the
 // connection Dial hands over lives on. When ctx has a deadline, the result is
 // returned at that moment with what is known by then. When ctx is cancelled, the
-// call returns the cause of that.
+// call returns the cause of that; but a race that is won and in its grace
+// (Options.Grace) ends as at a deadline.
 //
 // All offsets count from Run.Start, by a monotonic clock.
 package racer

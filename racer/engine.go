@@ -48,6 +48,7 @@ type fact struct {
 	skip     sched.SkipReason
 	source   netip.Addr
 	bits     int
+	known    time.Duration // since the race began: when an answer brought it
 }
 
 // news is what an inbox holds: an event, and for Resolved the facts its
@@ -181,7 +182,7 @@ func (e *engine) batch() []sched.Event {
 	events := make([]sched.Event, 0, len(all)+1)
 	for _, n := range all {
 		if n.event.Kind == sched.Resolved {
-			n.event.Candidates = e.introduce(n.facts)
+			n.event.Candidates = e.introduce(n.facts, n.event.At)
 		}
 		if n.event.Kind == sched.Failed {
 			n.event.Failure = e.blame(n.event.Attempt, n.event.Failure)
@@ -191,14 +192,15 @@ func (e *engine) batch() []sched.Event {
 	return events
 }
 
-// introduce gives facts their candidate ids.
-func (e *engine) introduce(facts []fact) []sched.Candidate {
+// introduce gives facts that came in then their candidate ids.
+func (e *engine) introduce(facts []fact, at time.Duration) []sched.Candidate {
 	candidates := make([]sched.Candidate, len(facts))
 	for i, f := range facts {
 		candidates[i] = sched.Candidate{
 			ID: len(e.known), Endpoint: f.endpoint, Source: f.source, SourceBits: f.bits,
-			Place: f.index, Skip: f.skip,
+			Place: f.index, Skip: f.skip, Expect: f.expect,
 		}
+		f.known = at
 		e.known = append(e.known, f)
 	}
 	return candidates

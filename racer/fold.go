@@ -3,6 +3,7 @@ package racer
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/connrace/connrace/racer/sched"
@@ -11,36 +12,37 @@ import (
 // fold reads the candidates off the transcript, in ranked order. round is 0 in a
 // race; in a probe every attempt is numbered by it.
 func (e *engine) fold(round int) []Candidate {
-	attempts := make(map[int]*Attempt, len(e.started)) // by candidate
-	causes := make(map[int]sched.Cause)                // by candidate
+	attempts := make([]Attempt, len(e.started))
+	causes := make([]sched.Cause, len(e.started))
 	var ranked []Candidate
 	for _, entry := range e.log {
 		switch ev, a := entry.Event, entry.Action; {
 		case a.Kind == sched.Start:
-			attempts[a.Candidate] = &Attempt{Number: a.Attempt + 1, Trigger: a.Trigger}
+			attempts[a.Attempt] = Attempt{Number: a.Attempt + 1, Trigger: a.Trigger, Delay: a.Delay, Basis: a.Basis}
 			if round > 0 {
-				attempts[a.Candidate].Number = round
+				attempts[a.Attempt].Number = round
 			}
 		case a.Kind == sched.Cancel:
-			causes[e.started[a.Attempt]] = a.Cause
+			causes[a.Attempt] = a.Cause
 		case a.Kind == sched.Settle:
-			ranked = append(ranked, e.settled(a, attempts[a.Candidate], causes[a.Candidate], len(ranked)+1))
+			c := e.settled(a, len(ranked)+1)
+			c.Attempts = e.attemptsAt(a, attempts, causes)
+			ranked = append(ranked, c)
 		case ev.Kind == sched.Started:
-			t := attempts[e.started[ev.Attempt]]
+			t := &attempts[ev.Attempt]
 			t.Begun, t.Start = true, ev.At
 		case ev.Kind == sched.Connected, ev.Kind == sched.Failed, ev.Kind == sched.Cancelled:
-			t := attempts[e.started[ev.Attempt]]
+			t := &attempts[ev.Attempt]
 			t.End, t.Local, t.Failure = ev.At, ev.Local, ev.Failure
 		}
 	}
 	return ranked
 }
 
-// settled makes a candidate of its Settle action. A candidate has at most one
-// attempt, so the candidate's outcome is the attempt's.
-func (e *engine) settled(a sched.Action, attempt *Attempt, cause sched.Cause, position int) Candidate {
+// settled makes a candidate of its Settle action.
+func (e *engine) settled(a sched.Action, position int) Candidate {
 	f := e.known[a.Candidate]
-	c := Candidate{
+	return Candidate{
 		Position: position,
 		Endpoint: f.endpoint,
 		Origin:   f.kind,
@@ -51,15 +53,30 @@ func (e *engine) settled(a sched.Action, attempt *Attempt, cause sched.Cause, po
 		Skip:     a.Skip,
 		Reason:   a.Reason,
 		Source:   f.source,
+		known:    f.known,
 	}
-	if attempt != nil {
-		attempt.Outcome = a.Outcome
-		if cause == sched.CauseTimeout && attempt.Failure == (sched.Failure{}) {
-			attempt.Failure = silence(e.plan.cfg.AttemptTimeout)
+}
+
+// attemptsAt returns the attempts at a candidate with their outcomes, of which its
+// Settle action tells each.
+func (e *engine) attemptsAt(settle sched.Action, attempts []Attempt, causes []sched.Cause) []Attempt {
+	var at []Attempt
+	for id, candidate := range e.started {
+		if candidate != settle.Candidate {
+			continue
 		}
-		c.Attempts = []Attempt{*attempt}
+		a := attempts[id]
+		a.Outcome = settle.Outcomes[len(at)]
+		if causes[id] == sched.CauseTimeout && a.Failure == (sched.Failure{}) {
+			within := e.plan.cfg.AttemptTimeout
+			if len(at) > 0 { // a backup has what is left of the first attempt's time
+				within -= (a.Start - at[0].Start).Round(time.Millisecond)
+			}
+			a.Failure = silence(within)
+		}
+		at = append(at, a)
 	}
-	return c
+	return at
 }
 
 // silence is the failure of an attempt that used up its time.
@@ -74,10 +91,21 @@ func (e *engine) summary() Run {
 		Duration:   e.took,
 		End:        e.end,
 		Selection:  e.plan.selection,
-		Warnings:   e.plan.warnings,
+		Warnings:   slices.Clone(e.plan.warnings),
 		Queries:    e.queries(),
 		Transcript: e.transcript(0, 0),
 	}
+}
+
+// bases are those of the attempts, in the order of starts.
+func (e *engine) bases() []sched.Basis {
+	var bases []sched.Basis
+	for _, entry := range e.log {
+		if entry.Action.Kind == sched.Start {
+			bases = append(bases, entry.Action.Basis)
+		}
+	}
+	return bases
 }
 
 func (e *engine) queries() []Query {
@@ -119,11 +147,11 @@ func (e *engine) about(entry sched.Entry) netip.AddrPort {
 	switch entry.Action.Kind {
 	case sched.Start, sched.Won, sched.Settle:
 		return e.known[entry.Action.Candidate].endpoint
-	case sched.Cancel:
+	case sched.Proceed, sched.Cancel:
 		return e.known[e.started[entry.Action.Attempt]].endpoint
 	}
 	switch entry.Event.Kind {
-	case sched.Started, sched.Connected, sched.Failed, sched.Cancelled:
+	case sched.Started, sched.Connected, sched.Progressed, sched.Failed, sched.Cancelled:
 		return e.known[e.started[entry.Event.Attempt]].endpoint
 	}
 	return netip.AddrPort{}

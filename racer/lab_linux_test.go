@@ -1,10 +1,12 @@
 package racer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,12 +118,49 @@ func (w *world) sixHosts(t *testing.T) Target {
 	return Target{Name: "six.example.:80"}
 }
 
-// step is an attempt of a race as it must be: to whom, when, and what becomes of it.
+// step is a candidate of a race as it must be: at which endpoint, when its attempt
+// starts, and what becomes of it.
 type step struct {
 	to      string
 	start   time.Duration // since the first one
 	outcome sched.Outcome
 	failure string
+}
+
+// noStep is a candidate that has no turn.
+func noStep(to string) step { return step{to, 0, sched.OutcomeNotStarted, ""} }
+
+// wantSteps holds that the candidates are these, in this order, and that the wire saw
+// a SYN of each that had a turn, in the order of their starts, and no other.
+func wantSteps(t *testing.T, watch *netlabtest.Watch, r *RaceResult, syns []syn, steps []step) {
+	t.Helper()
+	if len(r.Candidates) != len(steps) {
+		t.Fatalf("%s with %d candidates", r.End, len(r.Candidates))
+	}
+	var turns []int
+	for i, want := range steps {
+		if got := &r.Candidates[i]; got.Endpoint.String() != want.to || got.Outcome != want.outcome {
+			t.Errorf("place %d has %v %s, want %s %s", i+1, got.Endpoint, got.Outcome, want.to, want.outcome)
+		} else if want.outcome != sched.OutcomeNotStarted {
+			turns = append(turns, i)
+		}
+	}
+	slices.SortStableFunc(turns, func(a, b int) int { return cmp.Compare(steps[a].start, steps[b].start) })
+	if len(syns) != len(turns) {
+		t.Fatalf("the wire saw %v, want %d SYNs", syns, len(turns))
+	}
+	first := r.Candidates[turns[0]].Attempts[0].Start
+	for n, i := range turns {
+		want, seen, a := steps[i], syns[n], &r.Candidates[i].Attempts[0]
+		if seen.to != r.Candidates[i].Endpoint {
+			t.Errorf("SYN %d went to %v, want %s", n+1, seen.to, want.to)
+		}
+		watch.Between("the reply's start to "+want.to+" against the wire's", (seen.at - a.Start).Abs(), 0, netlabtest.Slack)
+		watch.Near("the start to "+want.to, a.Start-first, want.start)
+		if a.Number != n+1 || a.Failure.Type != want.failure {
+			t.Errorf("%s: attempt %d with failure %q, want %d with %q", want.to, a.Number, a.Failure.Type, n+1, want.failure)
+		}
+	}
 }
 
 // What the race says, what the wire saw and what arithmetic says are the same:
@@ -141,8 +180,8 @@ func TestRaceInTheLab(t *testing.T) {
 				{"198.51.100.1:80", 250 * ms, sched.OutcomeFailed, "connection_refused"},
 				{"[2001:db8:80::2]:80", 260 * ms, sched.OutcomeFailed, "access_denied"},
 				{"198.51.100.2:80", 300 * ms, sched.OutcomeWon, ""},
-				{"[2001:db8:80::3]:80", 0, sched.OutcomeNotStarted, ""},
-				{"198.51.100.3:80", 0, sched.OutcomeNotStarted, ""},
+				noStep("[2001:db8:80::3]:80"),
+				noStep("198.51.100.3:80"),
 			}, 380 * ms,
 		},
 		"staggered by 20 ms": {
@@ -161,46 +200,39 @@ func TestRaceInTheLab(t *testing.T) {
 				{"198.51.100.1:80", 200 * ms, sched.OutcomeFailed, "connection_refused"},
 				{"[2001:db8:80::2]:80", 210 * ms, sched.OutcomeFailed, "access_denied"},
 				{"198.51.100.2:80", 250 * ms, sched.OutcomeWon, ""},
-				{"[2001:db8:80::3]:80", 0, sched.OutcomeNotStarted, ""},
-				{"198.51.100.3:80", 0, sched.OutcomeNotStarted, ""},
+				noStep("[2001:db8:80::3]:80"),
+				noStep("198.51.100.3:80"),
 			}, 330 * ms,
+		},
+		// RFC 6555: the other family begins after 300 ms, and goes through its
+		// addresses on its own.
+		"family fallback": {
+			Options{Strategy: sched.FamilyFallback}, []step{
+				{"[2001:db8:80::1]:80", 0, sched.OutcomeCancelled, ""},
+				{"198.51.100.1:80", 300 * ms, sched.OutcomeFailed, "connection_refused"},
+				noStep("[2001:db8:80::2]:80"),
+				{"198.51.100.2:80", 310 * ms, sched.OutcomeWon, ""},
+				noStep("[2001:db8:80::3]:80"),
+				noStep("198.51.100.3:80"),
+			}, 390 * ms,
+		},
+		"family fallback within the head start": {
+			Options{Strategy: sched.FamilyFallback, AttemptDelay: new(500 * ms), AttemptTimeout: 150 * ms}, []step{
+				{"[2001:db8:80::1]:80", 0, sched.OutcomeTimedOut, "timed_out"},
+				noStep("198.51.100.1:80"),
+				{"[2001:db8:80::2]:80", 150 * ms, sched.OutcomeFailed, "access_denied"},
+				noStep("198.51.100.2:80"),
+				{"[2001:db8:80::3]:80", 190 * ms, sched.OutcomeWon, ""},
+				noStep("198.51.100.3:80"),
+			}, 310 * ms,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
 				w := newWorld(t)
 				r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: c.options})
-				if r.End != sched.EndWon || len(r.Candidates) != len(c.steps) {
-					t.Fatalf("%s with %d candidates", r.End, len(r.Candidates))
-				}
-				syns := w.syns(t, &r.Run)
-				first := r.Candidates[0].Attempts[0].Start
-				for i, want := range c.steps {
-					got := &r.Candidates[i]
-					if got.Endpoint.String() != want.to || got.Outcome != want.outcome {
-						t.Errorf("place %d has %v %s, want %s %s", i+1, got.Endpoint, got.Outcome, want.to, want.outcome)
-					}
-					if want.outcome == sched.OutcomeNotStarted {
-						continue
-					}
-					if len(syns) == 0 {
-						t.Fatalf("the wire saw no SYN to %s", want.to)
-					}
-					seen, a := syns[0], &got.Attempts[0]
-					syns = syns[1:]
-					if seen.to != got.Endpoint {
-						t.Errorf("SYN %d went to %v, want %s", i+1, seen.to, want.to)
-					}
-					watch.Between("the reply's start to "+want.to+" against the wire's", (seen.at - a.Start).Abs(), 0, netlabtest.Slack)
-					watch.Near("the start to "+want.to, a.Start-first, want.start)
-					if a.Failure.Type != want.failure {
-						t.Errorf("%s: failure is %q, want %q", want.to, a.Failure.Type, want.failure)
-					}
-				}
-				if len(syns) > 0 {
-					t.Errorf("the wire saw %v besides", syns)
-				}
-				watch.Near("the win", r.Winner.Attempts[0].End-first, c.won)
+				wantSteps(t, watch, r, w.syns(t, &r.Run), c.steps)
+				watch.Near("the win", r.Winner.Won().End-r.Candidates[0].Attempts[0].Start, c.won)
 			})
 		})
 	}
@@ -210,7 +242,7 @@ func TestRaceInTheLab(t *testing.T) {
 func raceForSix(t *testing.T, strategy sched.Strategy) (*RaceResult, []syn) {
 	t.Helper()
 	w := newWorld(t)
-	r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: Options{Strategy: strategy}})
+	r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: Options{Strategy: strategy, MaxBackups: new(0)}})
 	if r.End != sched.EndWon || r.Winner.Endpoint.String() != "198.51.100.2:80" || r.Cost.Attempts != 6 {
 		t.Fatalf("%s, winner %+v, cost %+v", r.End, r.Winner, r.Cost)
 	}
@@ -319,22 +351,142 @@ func TestPathDiesBetweenRaces(t *testing.T) {
 	}
 }
 
-// One lost SYN: with a single address nothing but the kernel's own patience
-// helps, and the reply says how long it took.
-func TestLostSYNInTheLab(t *testing.T) {
-	netlabtest.Punctually(t, lostSYN)
+// sixAddresses are the six hosts' as candidates, in no order of families.
+func sixAddresses() Target {
+	var target Target
+	for _, addr := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3", "2001:db8:80::1", "2001:db8:80::2", "2001:db8:80::3"} {
+		target.Candidates = append(target.Candidates, CandidateSpec{
+			Endpoint: netip.AddrPortFrom(netip.MustParseAddr(addr), 80).String(), Label: addr,
+		})
+	}
+	return target
 }
 
-func lostSYN(t *testing.T, watch *netlabtest.Watch) {
+// Adaptive: the SYNs leave as far apart as each address's own round-trip time says, by
+// what the caller knows of it (H2-29).
+func TestAdaptiveInTheLab(t *testing.T) {
+	known := map[string]CandidateSpec{
+		"2001:db8:80::1": {ExpectedRTT: 20 * ms},                                      // 20 + 4 * 10 = 60
+		"198.51.100.1":   {ExpectedRTT: 10 * ms},                                      // 10 + 4 * 5 = 30, and it refuses
+		"2001:db8:80::2": {PastConnects: []time.Duration{40 * ms}},                    // 40 + 4 * 20 = 120, and it fails
+		"198.51.100.2":   {PastConnects: []time.Duration{80 * ms, 80 * ms, 200 * ms}}, // the win comes sooner
+		"2001:db8:80::3": {ExpectedRTT: 120 * ms},
+		"198.51.100.3":   {ExpectedRTT: 160 * ms},
+	}
+	netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
+		w := newWorld(t)
+		w.sixHosts(t)
+		target := sixAddresses()
+		for i := range target.Candidates {
+			spec := &target.Candidates[i]
+			spec.ExpectedRTT, spec.PastConnects = known[spec.Label].ExpectedRTT, known[spec.Label].PastConnects
+		}
+		r := w.race(t, RaceRequest{Target: target, Options: Options{Strategy: sched.Adaptive}})
+		wantSteps(t, watch, r, w.syns(t, &r.Run), []step{
+			{"[2001:db8:80::1]:80", 0, sched.OutcomeCancelled, ""},
+			{"198.51.100.1:80", 60 * ms, sched.OutcomeFailed, "connection_refused"},
+			{"[2001:db8:80::2]:80", 70 * ms, sched.OutcomeFailed, "access_denied"},
+			{"198.51.100.2:80", 110 * ms, sched.OutcomeWon, ""},
+			noStep("[2001:db8:80::3]:80"),
+			noStep("198.51.100.3:80"),
+		})
+		watch.Near("the win", r.Winner.Won().End-r.Candidates[0].Attempts[0].Start, 190*ms)
+		// RFC 6298: 80, then 80, then 200 make 95 and 52.5.
+		if d := r.Winner.Won().Delay; d != 305*ms || len(r.Warnings) > 0 {
+			t.Errorf("the winner's delay is %v, warnings are %q", d, r.Warnings)
+		}
+	})
+}
+
+// Grace: the winner is the same, and the reply comes later, with what the losers came
+// to. On the wire each that connected has a connection, which a RST ends at once,
+// while the others go on.
+func TestGraceInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, graceForSix)
+}
+
+func graceForSix(t *testing.T, watch *netlabtest.Watch) {
 	w := newWorld(t)
-	w.host(t, here4, link.Path{Delay: 5 * ms, LoseSYN: []int{1}})
-	r := w.race(t, RaceRequest{Target: Target{Name: netip.AddrPortFrom(here4, 80).String()}})
-	if r.End != sched.EndWon {
-		t.Fatalf("%s", r.End)
+	delay := 20 * ms
+	conn, r, err := w.racer.Dial(t.Context(), RaceRequest{
+		Target: w.sixHosts(t), Options: Options{AttemptDelay: &delay, Grace: 300 * ms},
+	})
+	must(t, err)
+	defer func() { must(t, conn.Close()) }()
+	checkRace(t, r)
+	wantSteps(t, watch, r, w.syns(t, &r.Run), []step{
+		{"[2001:db8:80::1]:80", 0, sched.OutcomeCancelled, ""},
+		{"198.51.100.1:80", 20 * ms, sched.OutcomeFailed, "connection_refused"},
+		{"[2001:db8:80::2]:80", 30 * ms, sched.OutcomeFailed, "access_denied"},
+		{"198.51.100.2:80", 50 * ms, sched.OutcomeWon, ""},
+		{"[2001:db8:80::3]:80", 70 * ms, sched.OutcomeConnectedLate, ""},
+		{"198.51.100.3:80", 90 * ms, sched.OutcomeConnectedLate, ""},
+	})
+	if got, want := conn.RemoteAddr().String(), r.Winner.Endpoint.String(); got != want {
+		t.Errorf("the connection is to %s, the winner is %s", got, want)
 	}
-	a := r.Winner.Attempts[0]
-	watch.Between("it", a.Duration(), time.Second, time.Second+4*netlabtest.Slack)
-	if syns := w.syns(t, &r.Run); len(syns) != 2 {
-		t.Errorf("the wire saw %v", syns)
+	first := r.Candidates[0].Attempts[0].Start
+	won := r.Winner.Won().End
+	watch.Near("the win", won-first, 130*ms)
+	watch.Near("the reply after the win", r.Duration-won, 300*ms)
+	// Each by its own handshake from the first start, against the win at 130.
+	for place, want := range map[int]time.Duration{4: -50 * ms, 5: -10 * ms, 6: 30 * ms} {
+		got := r.Candidates[place-1].IfFirst
+		watch.Between(fmt.Sprintf("the difference at place %d against %v", place, want), (*got - want).Abs(), 0, netlabtest.Slack)
 	}
+	w.wantResets(t, watch, r)
+}
+
+// wantResets holds that the wire saw a RST of ours for each that connected too late,
+// right after it had connected, and none for the winner's connection.
+func (w *world) wantResets(t *testing.T, watch *netlabtest.Watch, r *RaceResult) {
+	t.Helper()
+	packets, err := w.Packets()
+	must(t, err)
+	resets := make(map[netip.AddrPort]time.Duration)
+	for _, p := range packets {
+		if p.Kind == link.RST && p.By == link.Client {
+			resets[p.To] = w.Time(p.Sent).Sub(r.Start)
+		}
+	}
+	for i := range r.Candidates {
+		c := &r.Candidates[i]
+		at, reset := resets[c.Endpoint]
+		if reset != (c.Outcome == sched.OutcomeConnectedLate) {
+			t.Errorf("%s is %s, a RST went there: %t", c.Endpoint, c.Outcome, reset)
+		} else if reset {
+			watch.Between("the RST to "+c.Endpoint.String()+" after it has connected", (at - c.Attempts[0].End).Abs(), 0, netlabtest.Slack)
+		}
+	}
+}
+
+// Grace leaves nothing behind: no connection, no descriptor, no goroutine.
+func TestGraceLeavesNothing(t *testing.T) {
+	w := newWorld(t)
+	var hosts []*netlab.Host
+	for i := range byte(4) {
+		hosts = append(hosts, w.host(t, netip.AddrFrom4([4]byte{198, 51, 100, 1 + i}), link.Path{Delay: time.Duration(2*i) * ms}))
+	}
+	hole := netip.MustParseAddr("198.51.100.9")
+	must(t, w.SetPath(hole, link.Path{State: link.Blackhole}))
+	target := at80Each(hole)
+	for _, h := range hosts {
+		target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: h.Addr().String()})
+	}
+	before := resources(t)
+	for round := range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		time.AfterFunc(time.Duration(round)*5*ms, cancel) // in the middle of it, at last
+		conn, r, err := New(Config{}).Dial(ctx, RaceRequest{
+			Target: target, Options: Options{Strategy: sched.AllAtOnce, Grace: 30 * ms},
+		})
+		if conn != nil {
+			checkRace(t, r)
+			must(t, conn.Close())
+		} else if r != nil || err == nil {
+			t.Errorf("Dial returns %v and %v without a connection", r, err)
+		}
+		cancel()
+	}
+	checkNothingLeft(t, before, hosts)
 }

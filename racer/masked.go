@@ -121,7 +121,7 @@ func hidden(c, winner *Candidate) bool {
 		return c.Attempts[0].Failure.Fault != sched.FaultHost
 	case sched.OutcomeCancelled:
 		a := &c.Attempts[0]
-		return a.Begun && a.Start+sched.MinAttemptDelay <= winner.Attempts[0].Start
+		return a.Begun && a.Start+sched.MinAttemptDelay <= winner.Won().Start
 	default:
 		return false
 	}

@@ -47,6 +47,10 @@ func TestMasked(t *testing.T) {
 		{"never left this host", unbegun, false, false},
 		{"connected late", tried(six, sched.OutcomeConnectedLate, 0, unknown), false, false},
 		{"never started", Candidate{Endpoint: netip.MustParseAddrPort(six)}, false, false},
+		{"twice silent from long before", twice(tried(six, sched.OutcomeCancelled, 0, unknown), sched.OutcomeCancelled, 200*ms), true, true},
+		{"silent, and its backup refused", twice(tried(six, sched.OutcomeCancelled, 0, unknown), sched.OutcomeFailed, 50*ms), true, true},
+		{"refused, and its backup silent", twice(tried(six, sched.OutcomeFailed, 0, target), sched.OutcomeCancelled, 50*ms), true, true},
+		{"silent, and connected late by its backup", twice(late(six), sched.OutcomeConnectedLate, 50*ms), false, false},
 		{"skipped", Candidate{Endpoint: netip.MustParseAddrPort(six), Outcome: sched.OutcomeSkipped}, false, false},
 		{"refused, of the winner's family", tried(four, sched.OutcomeFailed, 0, target), true, false},
 		{"silent, of the winner's family", tried(four, sched.OutcomeCancelled, 0, unknown), true, false},
@@ -61,6 +65,35 @@ func TestMasked(t *testing.T) {
 		}
 		if got := m.Summary(&cs[1]) != ""; got != c.masked {
 			t.Errorf("%s: the summary is %q", c.name, m.Summary(&cs[1]))
+		}
+	}
+}
+
+// twice is a candidate that has a backup too.
+func twice(c Candidate, o sched.Outcome, start time.Duration) Candidate {
+	backup := tried(c.Endpoint.String(), o, start, sched.FaultTarget).Attempts[0]
+	backup.Trigger = sched.TriggerBackup
+	c.Attempts = append(c.Attempts, backup)
+	return c
+}
+
+// late is a candidate whose first attempt was cancelled, and that connected late.
+func late(endpoint string) Candidate {
+	c := tried(endpoint, sched.OutcomeCancelled, 0, sched.FaultUnknown)
+	c.Outcome = sched.OutcomeConnectedLate
+	return c
+}
+
+// A winner by its backup started when the backup did: who has been silent from
+// before that is masked, and its own first attempt is not.
+func TestMaskedByAWinningBackup(t *testing.T) {
+	won := twice(tried("192.0.2.1:443", sched.OutcomeCancelled, 0, sched.FaultUnknown), sched.OutcomeWon, 250*ms)
+	won.Outcome = sched.OutcomeWon
+	for start, masked := range map[time.Duration]bool{100 * ms: true, 240 * ms: true, 240*ms + 1: false, 250 * ms: false} {
+		cs := []Candidate{won, tried("[2001:db8::1]:443", sched.OutcomeCancelled, start, sched.FaultUnknown)}
+		m := maskedBy(cs, &cs[0])
+		if len(m.Addresses) > 1 || (len(m.Addresses) == 1) != masked || (len(m.Families) == 1) != masked {
+			t.Errorf("silent from %v: masked are %+v", start, m)
 		}
 	}
 }

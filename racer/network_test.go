@@ -27,6 +27,7 @@ type network struct {
 	names    map[sched.Question]reply
 	hosts    map[netip.AddrPort][]host // what each dial in turn meets; the last one stays
 	unrouted []netip.Prefix            // this host has no source address for them
+	client   []netip.Prefix            // this host's addresses; nil: source4 and source6
 
 	mu     sync.Mutex
 	asked  []sched.Question
@@ -103,6 +104,12 @@ func (n *network) source(dst netip.Addr) (netip.Addr, int) {
 	switch {
 	case slices.ContainsFunc(n.unrouted, func(p netip.Prefix) bool { return p.Contains(dst) }):
 		return netip.Addr{}, 0
+	case n.client != nil:
+		i := slices.IndexFunc(n.client, func(p netip.Prefix) bool { return p.Addr().Is4() == dst.Is4() })
+		if i < 0 {
+			return netip.Addr{}, 0
+		}
+		return n.client[i].Addr(), n.client[i].Bits()
 	case dst.Is4():
 		return source4, 24
 	}

@@ -22,6 +22,8 @@ const (
 	DefaultMaxInFlight = 2 * DefaultMaxAddressesPerAnswer
 	// DefaultProbeMaxInFlight is lower: nobody waits for a probe's first answer.
 	DefaultProbeMaxInFlight = 32
+	// DefaultMaxBackups covers the first SYN of each family.
+	DefaultMaxBackups = 2
 	// DefaultRounds is how often a probe connects to each address.
 	DefaultRounds = 1
 	// DefaultInterval is the time from one round of a probe to the next.
@@ -41,6 +43,12 @@ const (
 	MaxFirstFamily = 1000
 	// MaxMaxAddresses bounds Selection.MaxAddressesPerAnswer.
 	MaxMaxAddresses = 1000
+	// MaxDelayMultiplier bounds Options.DelayMultiplier.
+	MaxDelayMultiplier = 10
+	// MaxMaxBackups bounds Options.MaxBackups.
+	MaxMaxBackups = 10
+	// MaxGrace bounds Options.Grace.
+	MaxGrace = 10 * time.Second
 	// MaxRounds bounds ProbeRequest.Rounds.
 	MaxRounds = 100
 	// MaxSamples bounds addresses times rounds of a probe. A name counts as two
@@ -73,11 +81,28 @@ type Selection struct {
 type Options struct {
 	// Strategy says when the next attempt starts. Zero: staggered.
 	Strategy sched.Strategy
-	// AttemptDelay is RFC 8305's Connection Attempt Delay. nil: 250 ms. Less than
-	// 10 ms becomes 10 ms, more than 2 s becomes 2 s, negative is refused. The
-	// staggered strategy has a use for it, and first then all, whose first attempt
-	// is alone that long; with the others it is nil in a result.
+	// Version of Happy Eyeballs. Zero: 3.
+	Version sched.Version
+	// AttemptDelay is RFC 8305's Connection Attempt Delay. nil: 250 ms; with family
+	// fallback 300 ms. Less than 10 ms becomes 10 ms, more than 2 s becomes 2 s,
+	// negative is refused. It is the pace of the staggered strategy, the time that
+	// the first attempt of first then all is alone, and the first family of family
+	// fallback, and what adaptive uses where nothing is known; with the others it is
+	// nil in a result.
 	AttemptDelay *time.Duration
+	// DelayMultiplier makes an attempt's delay longer by this factor for each other
+	// one in flight when it starts, up to 2 s: 1 to MaxDelayMultiplier. 0: 1.
+	// Staggered and adaptive have a use for it; with the others it is 0 in a result.
+	DelayMultiplier float64
+	// Quantile is the share of past connects that an adaptive delay covers, up to 1.
+	// 0, and where there are none: the retransmission timeout of RFC 6298.
+	Quantile float64
+	// MaxBackups bounds second attempts to an address whose first has had no answer,
+	// up to MaxMaxBackups. nil: 2; a pointer to 0: none. Sequential makes none.
+	MaxBackups *int
+	// Grace is how long losers may go on after the win, so that the result can say
+	// what they would have come to (Candidate.IfFirst), up to MaxGrace. 0: not at all.
+	Grace time.Duration
 	// AttemptTimeout bounds one attempt. 0: 5 s.
 	AttemptTimeout time.Duration
 	// Timeout bounds the race, resolution included. 0: 30 s.
@@ -138,13 +163,14 @@ func (c *checker) wrongf(field, format string, args ...any) {
 }
 
 // between returns v, or def when v is zero, and complains outside lo to hi.
-func between[T int | time.Duration](c *checker, field string, v, def, lo, hi T) T {
+func between[T int | float64 | time.Duration](c *checker, field string, v, def, lo, hi T) T {
 	if v == 0 {
 		return def
 	}
-	if v < lo || v > hi {
-		c.wrongf(field, "is %v; allowed is %v to %v", v, lo, hi)
+	if v >= lo && v <= hi { // as NaN is not
+		return v
 	}
+	c.wrongf(field, "is %v; allowed is %v to %v", v, lo, hi)
 	return v
 }
 
@@ -172,20 +198,29 @@ func (c *checker) selection(s Selection) Selection {
 }
 
 func (c *checker) options(o Options) (Options, []Warning) {
-	if o.Strategy > sched.FirstThenAll {
-		c.wrongf("options.strategy", "is %d; allowed is staggered, sequential, all at once or first then all", o.Strategy)
+	if o.Strategy > sched.Adaptive {
+		c.wrongf("options.strategy", "is %d; allowed is staggered, sequential, all at once, first then all, family fallback or adaptive", o.Strategy)
+	}
+	if o.Version > sched.V2 {
+		c.wrongf("options.version", "is %d; allowed is version 2, version 3 or unset", o.Version)
 	}
 	o.AttemptTimeout = between(c, "options.attempt_timeout", o.AttemptTimeout, DefaultAttemptTimeout, MinTimeout, MaxAttemptTimeout)
 	o.Timeout = between(c, "options.timeout", o.Timeout, DefaultTimeout, MinTimeout, MaxTimeout)
 	o.MaxInFlight = between(c, "options.max_in_flight", o.MaxInFlight, DefaultMaxInFlight, 1, MaxMaxInFlight)
-	return c.attemptDelay(o)
+	o.Grace = between(c, "options.grace", o.Grace, 0, 0, MaxGrace)
+	var all, some []Warning
+	for _, check := range []func(Options) (Options, []Warning){c.attemptDelay, c.multiplier, c.quantile, c.backups} {
+		o, some = check(o)
+		all = append(all, some...)
+	}
+	return o, all
 }
 
 // attemptDelay puts the delay into the bounds of RFC 8305 section 8 and says so.
 func (c *checker) attemptDelay(o Options) (Options, []Warning) {
 	const field = "options.attempt_delay"
 	asked := o.AttemptDelay
-	delay := sched.DefaultAttemptDelay
+	delay := defaultDelay(o.Strategy)
 	if asked != nil {
 		delay = *asked
 	}
@@ -195,10 +230,10 @@ func (c *checker) attemptDelay(o Options) (Options, []Warning) {
 	delay = min(max(delay, sched.MinAttemptDelay), sched.MaxAttemptDelay)
 	o.AttemptDelay = &delay
 	switch {
-	case o.Strategy != sched.Staggered && o.Strategy != sched.FirstThenAll:
+	case o.Strategy == sched.Sequential || o.Strategy == sched.AllAtOnce:
 		o.AttemptDelay = nil
 		if asked != nil {
-			return o, []Warning{{field, "has no effect: only staggered and first then all have an attempt delay"}}
+			return o, []Warning{{field, fmt.Sprintf("has no effect: %s knows no attempt delay", spoken(o.Strategy))}}
 		}
 	case asked != nil && delay != *asked:
 		return o, []Warning{{field, fmt.Sprintf("%v became %v: RFC 8305 section 8 allows 10ms to 2s", *asked, delay)}}
@@ -206,6 +241,75 @@ func (c *checker) attemptDelay(o Options) (Options, []Warning) {
 		return o, []Warning{{field, fmt.Sprintf("%v is below the 100ms that RFC 8305 section 8 recommends: servers see more connections in vain", delay)}}
 	}
 	return o, nil
+}
+
+func defaultDelay(s sched.Strategy) time.Duration {
+	if s == sched.FamilyFallback {
+		return sched.DefaultFallbackDelay
+	}
+	return sched.DefaultAttemptDelay
+}
+
+// spoken is a strategy's name for a person: "all at once".
+func spoken(s sched.Strategy) string { return strings.ReplaceAll(s.String(), "_", " ") }
+
+func (c *checker) multiplier(o Options) (Options, []Warning) {
+	const field = "options.attempt_delay_multiplier"
+	asked := o.DelayMultiplier
+	o.DelayMultiplier = between(c, field, asked, 1, 1, MaxDelayMultiplier)
+	if o.Strategy == sched.Staggered || o.Strategy == sched.Adaptive {
+		return o, nil
+	}
+	o.DelayMultiplier = 0
+	if asked != 0 {
+		return o, []Warning{{field, "has no effect: only staggered and adaptive start one attempt after the other by a delay"}}
+	}
+	return o, nil
+}
+
+func (c *checker) quantile(o Options) (Options, []Warning) {
+	const field = "options.adaptive_quantile"
+	asked := o.Quantile
+	o.Quantile = between(c, field, asked, 0, 0, 1)
+	if o.Strategy == sched.Adaptive {
+		return o, nil
+	}
+	o.Quantile = 0
+	if asked != 0 {
+		return o, []Warning{{field, "has no effect: only adaptive takes its delay from past connects"}}
+	}
+	return o, nil
+}
+
+func (c *checker) backups(o Options) (Options, []Warning) {
+	const field = "options.max_backup_attempts"
+	most := DefaultMaxBackups
+	asked := o.MaxBackups
+	if asked != nil {
+		most = between(c, field, *asked, 0, 0, MaxMaxBackups)
+	}
+	if o.Strategy == sched.Sequential {
+		most = 0
+	}
+	o.MaxBackups = &most
+	if asked != nil && *asked != most {
+		return o, []Warning{{field, "has no effect: sequential makes no backup attempts"}}
+	}
+	return o, nil
+}
+
+// known checks what the caller knows of a candidate.
+func (c *checker) known(field string, spec CandidateSpec) {
+	between(c, field+".expected_rtt", spec.ExpectedRTT, 0, MinKnown, MaxExpectedRTT)
+	if n := len(spec.PastConnects); n > MaxPastConnects {
+		c.wrongf(field+".past_connect_durations", "has %d elements; allowed are %d", n, MaxPastConnects)
+		return
+	}
+	for i, took := range spec.PastConnects {
+		if took < MinKnown || took > MaxAttemptTimeout {
+			c.wrongf(fmt.Sprintf("%s.past_connect_durations[%d]", field, i), "is %v; allowed is %v to %v", took, MinKnown, MaxAttemptTimeout)
+		}
+	}
 }
 
 func (c *checker) probeOptions(o ProbeOptions) ProbeOptions {

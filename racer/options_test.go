@@ -3,6 +3,9 @@ package racer
 import (
 	"errors"
 	"fmt"
+	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,8 +173,12 @@ func TestUnknownWordsAreRefused(t *testing.T) {
 	asRace, _ = problems(t, req, Options{})
 	wantProblem(t, asRace, "selection.preferred_family", "is 255; allowed is IPv4, IPv6 or unset")
 
-	asRace, _ = problems(t, good(), Options{Strategy: sched.FirstThenAll + 1})
-	wantProblem(t, asRace, "options.strategy", "is 4; allowed is staggered, sequential, all at once or first then all")
+	asRace, _ = problems(t, good(), Options{Strategy: sched.Adaptive + 1})
+	wantProblem(t, asRace, "options.strategy",
+		"is 6; allowed is staggered, sequential, all at once, first then all, family fallback or adaptive")
+
+	asRace, _ = problems(t, good(), Options{Version: sched.V2 + 1})
+	wantProblem(t, asRace, "options.version", "is 2; allowed is version 2, version 3 or unset")
 }
 
 func TestContradictingFamiliesAreRefused(t *testing.T) {
@@ -219,25 +226,32 @@ func TestAttemptDelayIsClamped(t *testing.T) {
 		if *p.options.AttemptDelay != c.becomes || p.cfg.AttemptDelay != c.becomes || given != asked {
 			t.Errorf("%v became %v, and the caller's own %v", asked, *p.options.AttemptDelay, given)
 		}
-		wantWarning(t, p.warnings, c.warns)
-		p, err = planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: sched.FirstThenAll})
-		must(t, err)
-		if *p.options.AttemptDelay != c.becomes || p.cfg.AttemptDelay != c.becomes {
-			t.Errorf("first then all: %v became %v", asked, *p.options.AttemptDelay)
+		wantWarning(t, p.warnings, delayField, c.warns)
+		for _, s := range []sched.Strategy{sched.FirstThenAll, sched.FamilyFallback, sched.Adaptive} {
+			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s})
+			must(t, err)
+			if *p.options.AttemptDelay != c.becomes || p.cfg.AttemptDelay != c.becomes {
+				t.Errorf("%s: %v became %v", s, asked, *p.options.AttemptDelay)
+			}
+			wantWarning(t, p.warnings, delayField, c.warns)
 		}
-		wantWarning(t, p.warnings, c.warns)
-		for _, s := range []sched.Strategy{sched.Sequential, sched.AllAtOnce} {
+		for s, says := range map[sched.Strategy]string{
+			sched.Sequential: "has no effect: sequential knows no attempt delay",
+			sched.AllAtOnce:  "has no effect: all at once knows no attempt delay",
+		} {
 			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s})
 			must(t, err)
 			if p.options.AttemptDelay != nil {
 				t.Errorf("%s has the attempt delay %v", s, *p.options.AttemptDelay)
 			}
-			wantWarning(t, p.warnings, "has no effect")
+			wantWarning(t, p.warnings, delayField, says)
 		}
 	}
 }
 
-func wantWarning(t *testing.T, got []Warning, says string) {
+const delayField = "options.attempt_delay"
+
+func wantWarning(t *testing.T, got []Warning, field, says string) {
 	t.Helper()
 	if says == "" {
 		if len(got) > 0 {
@@ -245,28 +259,172 @@ func wantWarning(t *testing.T, got []Warning, says string) {
 		}
 		return
 	}
-	if len(got) != 1 || got[0].Field != "options.attempt_delay" || !strings.Contains(got[0].Message, says) {
-		t.Errorf("warnings are %q, want one that says %q", got, says)
+	if len(got) != 1 || got[0].Field != field || !strings.Contains(got[0].Message, says) {
+		t.Errorf("warnings are %q, want one of %s that says %q", got, field, says)
 	}
 }
 
 // A negative delay never came to mean anything else: it is refused.
 func TestNegativeAttemptDelayIsRefused(t *testing.T) {
 	for _, delay := range []time.Duration{-1, -250 * ms} {
-		for _, s := range []sched.Strategy{sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll} {
+		for _, s := range everyStrategy {
 			asRace, _ := problems(t, good(), Options{AttemptDelay: &delay, Strategy: s})
 			wantProblem(t, asRace, "options.attempt_delay", "allowed is 0s or more")
 		}
 	}
 }
 
-func TestDefaultsBringNoWarning(t *testing.T) {
-	for _, s := range []sched.Strategy{sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll} {
+// What each strategy has by default, and that nobody is warned of what he did not
+// ask for. RFC 6555's example waits 300 ms for the first family.
+func TestDefaultsOfEachStrategy(t *testing.T) {
+	for s, want := range map[sched.Strategy]Options{
+		sched.Staggered:      {AttemptDelay: new(250 * ms), DelayMultiplier: 1, MaxBackups: new(2)},
+		sched.Sequential:     {MaxBackups: new(0)},
+		sched.AllAtOnce:      {MaxBackups: new(2)},
+		sched.FirstThenAll:   {AttemptDelay: new(250 * ms), MaxBackups: new(2)},
+		sched.FamilyFallback: {AttemptDelay: new(300 * ms), MaxBackups: new(2)},
+		sched.Adaptive:       {AttemptDelay: new(250 * ms), DelayMultiplier: 1, MaxBackups: new(2)},
+	} {
 		p, err := planRace(good().Target, Selection{}, Options{Strategy: s})
 		must(t, err)
-		wantWarning(t, p.warnings, "")
-		if (p.options.AttemptDelay != nil) != (s == sched.Staggered || s == sched.FirstThenAll) {
-			t.Errorf("%s has the attempt delay %v", s, p.options.AttemptDelay)
+		wantWarning(t, p.warnings, "", "")
+		want.Strategy, want.AttemptTimeout, want.Timeout, want.MaxInFlight = s, DefaultAttemptTimeout, DefaultTimeout, DefaultMaxInFlight
+		if !reflect.DeepEqual(p.options, want) {
+			t.Errorf("%s has by default %+v, want %+v", s, p.options, want)
+		}
+	}
+}
+
+// The multiplier is a number from 1 to 10, and for the strategies that start one
+// attempt after the other by a delay; NaN is refused like any other.
+func TestDelayMultiplier(t *testing.T) {
+	const field = "options.attempt_delay_multiplier"
+	for _, s := range everyStrategy {
+		for _, x := range []float64{0, math.Copysign(0, -1), 1, 1.5, math.Nextafter(MaxDelayMultiplier, 0), MaxDelayMultiplier} {
+			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, DelayMultiplier: x})
+			must(t, err)
+			want, says := max(x, 1), ""
+			if s != sched.Staggered && s != sched.Adaptive {
+				want = 0
+				if x != 0 {
+					says = "has no effect: only staggered and adaptive"
+				}
+			}
+			if p.options.DelayMultiplier != want || p.cfg.Multiplier != want {
+				t.Errorf("%s: %v became %v, and %v to the race; want %v", s, x, p.options.DelayMultiplier, p.cfg.Multiplier, want)
+			}
+			wantWarning(t, p.warnings, field, says)
+		}
+		for _, x := range []float64{
+			math.NaN(), math.Inf(1), math.Inf(-1), -1, math.SmallestNonzeroFloat64, 0.5,
+			math.Nextafter(1, 0), math.Nextafter(MaxDelayMultiplier, 11), math.MaxFloat64,
+		} {
+			asRace, _ := problems(t, good(), Options{Strategy: s, DelayMultiplier: x})
+			wantProblem(t, asRace, field, fmt.Sprintf("is %v; allowed is 1 to 10", x))
+		}
+	}
+}
+
+// The quantile is a share, and for adaptive alone; 0 is the retransmission timeout.
+func TestAdaptiveQuantile(t *testing.T) {
+	const field = "options.adaptive_quantile"
+	for _, s := range everyStrategy {
+		for _, q := range []float64{0, math.SmallestNonzeroFloat64, 0.5, 0.95, math.Nextafter(1, 0), 1} {
+			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, Quantile: q})
+			must(t, err)
+			want, says := q, ""
+			if s != sched.Adaptive {
+				want = 0
+				if q != 0 {
+					says = "has no effect: only adaptive takes its delay from past connects"
+				}
+			}
+			if p.options.Quantile != want || p.cfg.Quantile != want {
+				t.Errorf("%s: %v became %v, and %v to the race; want %v", s, q, p.options.Quantile, p.cfg.Quantile, want)
+			}
+			wantWarning(t, p.warnings, field, says)
+		}
+		for _, q := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -0.5, -math.SmallestNonzeroFloat64, math.Nextafter(1, 2), 95} {
+			asRace, _ := problems(t, good(), Options{Strategy: s, Quantile: q})
+			wantProblem(t, asRace, field, fmt.Sprintf("is %v; allowed is 0 to 1", q))
+		}
+	}
+}
+
+// Backups are two unless the request says otherwise, and 0 makes none. Sequential
+// makes none anyway, and says so to who asked for some.
+func TestMaxBackups(t *testing.T) {
+	const field = "options.max_backup_attempts"
+	for _, s := range everyStrategy {
+		for asked, want := range map[*int]int{nil: 2, new(0): 0, new(1): 1, new(3): 3, new(MaxMaxBackups): 10} {
+			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, MaxBackups: asked})
+			must(t, err)
+			says := ""
+			if s == sched.Sequential && want > 0 {
+				if want = 0; asked != nil {
+					says = "has no effect: sequential makes no backup attempts"
+				}
+			}
+			if *p.options.MaxBackups != want || p.cfg.MaxBackups != want {
+				t.Errorf("%s: in effect are %d, and %d to the race; want %d", s, *p.options.MaxBackups, p.cfg.MaxBackups, want)
+			}
+			wantWarning(t, p.warnings, field, says)
+		}
+		for _, n := range []int{-1, MaxMaxBackups + 1, math.MaxInt, math.MinInt} {
+			asRace, _ := problems(t, good(), Options{Strategy: s, MaxBackups: &n})
+			wantProblem(t, asRace, field, fmt.Sprintf("is %d; allowed is 0 to 10", n))
+		}
+	}
+}
+
+func TestGraceHasLimits(t *testing.T) {
+	for _, d := range []time.Duration{0, 1, time.Second, MaxGrace} {
+		p, err := planRace(good().Target, Selection{}, Options{Grace: d})
+		must(t, err)
+		if p.options.Grace != d || p.cfg.Grace != d {
+			t.Errorf("%v became %v, and %v to the race", d, p.options.Grace, p.cfg.Grace)
+		}
+	}
+	for _, d := range []time.Duration{-1, -time.Second, MaxGrace + 1, 1 << 62} {
+		asRace, _ := problems(t, good(), Options{Grace: d})
+		wantProblem(t, asRace, "options.grace", fmt.Sprintf("is %v; allowed is 0s to 10s", d))
+	}
+}
+
+// What the caller knows of a candidate has limits, in a race and in a probe.
+func TestWhatIsKnownHasLimits(t *testing.T) {
+	const minute = time.Minute
+	for _, c := range []struct {
+		spec  CandidateSpec
+		field string // wrong; empty: none
+		says  string
+	}{
+		{spec: CandidateSpec{ExpectedRTT: MinKnown}},
+		{spec: CandidateSpec{ExpectedRTT: MaxExpectedRTT}},
+		{CandidateSpec{ExpectedRTT: MinKnown - 1}, "expected_rtt", "is 999ns; allowed is 1µs to 1m0s"},
+		{CandidateSpec{ExpectedRTT: MaxExpectedRTT + 1}, "expected_rtt", "is 1m0.000000001s; allowed is 1µs to 1m0s"},
+		{CandidateSpec{ExpectedRTT: -1}, "expected_rtt", "is -1ns"},
+		{spec: CandidateSpec{PastConnects: []time.Duration{}}},
+		{spec: CandidateSpec{PastConnects: []time.Duration{MinKnown, MaxAttemptTimeout}}},
+		{spec: CandidateSpec{PastConnects: slices.Repeat([]time.Duration{ms}, MaxPastConnects)}},
+		{CandidateSpec{PastConnects: slices.Repeat([]time.Duration{-1}, MaxPastConnects+1)}, "past_connect_durations", "has 101 elements; allowed are 100"},
+		{CandidateSpec{PastConnects: []time.Duration{0}}, "past_connect_durations[0]", "is 0s; allowed is 1µs to 5m0s"},
+		{CandidateSpec{PastConnects: []time.Duration{ms, MinKnown - 1}}, "past_connect_durations[1]", "is 999ns"},
+		{CandidateSpec{PastConnects: []time.Duration{ms, ms, 5*minute + 1}}, "past_connect_durations[2]", "is 5m0.000000001s"},
+		{CandidateSpec{PastConnects: []time.Duration{-ms}}, "past_connect_durations[0]", "is -1ms"},
+	} {
+		for _, endpoint := range []string{"192.0.2.2:443", "one.example:443"} {
+			c.spec.Endpoint = endpoint
+			req := ProbeRequest{Target: Target{Candidates: []CandidateSpec{{Endpoint: "192.0.2.1:443"}, c.spec}}}
+			asRace, asProbe := problems(t, req, Options{})
+			if c.field == "" {
+				if len(asRace)+len(asProbe) > 0 {
+					t.Errorf("%+v is refused: %q %q", c.spec, asRace, asProbe)
+				}
+				continue
+			}
+			wantProblem(t, asRace, "candidates[1]."+c.field, c.says)
+			wantProblem(t, asProbe, "candidates[1]."+c.field, c.says)
 		}
 	}
 }
@@ -291,20 +449,28 @@ func TestAllProblemsAreToldAtOnce(t *testing.T) {
 	negative := -ms
 	req := ProbeRequest{
 		Target: Target{Candidates: []CandidateSpec{
-			{Endpoint: "example.com", Label: strings.Repeat("x", MaxLabelLength+1)}, {Endpoint: "127.1:80"},
+			{Endpoint: "example.com", Label: strings.Repeat("x", MaxLabelLength+1), ExpectedRTT: -1},
+			{Endpoint: "127.1:80", PastConnects: []time.Duration{-1, ms, 0}},
 		}},
 		Selection: Selection{OnlyFamily: 3, PreferredFamily: 4, FirstFamilyCount: -1, ResolutionDelay: &negative, MaxAddressesPerAnswer: -1},
 		Options:   ProbeOptions{AttemptTimeout: -1, Timeout: -1, MaxInFlight: -1},
 		Rounds:    -1, Interval: -1,
 	}
-	asRace, asProbe := problems(t, req, Options{Strategy: 9, AttemptDelay: &negative, AttemptTimeout: -1, Timeout: -1, MaxInFlight: -1})
+	asRace, asProbe := problems(t, req, Options{
+		Strategy: 9, Version: 9, AttemptDelay: &negative, DelayMultiplier: -1, Quantile: -1, MaxBackups: new(-1), Grace: -1,
+		AttemptTimeout: -1, Timeout: -1, MaxInFlight: -1,
+	})
 	common := []string{
 		"selection.only_family", "selection.preferred_family", "selection.preferred_family",
 		"selection.first_address_family_count", "selection.max_addresses_per_answer", "selection.resolution_delay",
 		"options.attempt_timeout", "options.timeout", "options.max_in_flight",
-		"candidates[0].label", "candidates[0].endpoint", "candidates[1].endpoint",
+		"candidates[0].label", "candidates[0].expected_rtt", "candidates[0].endpoint",
+		"candidates[1].past_connect_durations[0]", "candidates[1].past_connect_durations[2]", "candidates[1].endpoint",
 	}
-	wantFields(t, asRace, append(common, "options.strategy", "options.attempt_delay"))
+	wantFields(t, asRace, append(common,
+		"options.strategy", "options.version", "options.attempt_delay", "options.attempt_delay_multiplier",
+		"options.adaptive_quantile", "options.max_backup_attempts", "options.grace",
+	))
 	wantFields(t, asProbe, append(common, "rounds", "interval"))
 }
 

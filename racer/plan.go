@@ -22,12 +22,13 @@ type plan struct {
 
 // origin says where a candidate comes from.
 type origin struct {
-	kind  Origin
-	name  string     // of a question
-	addr  netip.Addr // of a literal
-	port  uint16
-	label string
-	index int // in Target.Candidates; -1: the target has a name
+	kind   Origin
+	name   string     // of a question
+	addr   netip.Addr // of a literal
+	port   uint16
+	label  string
+	index  int               // in Target.Candidates; -1: the target has a name
+	expect sched.Expectation // what the caller knows of it
 }
 
 func planRace(t Target, s Selection, o Options) (plan, error) {
@@ -36,6 +37,11 @@ func planRace(t Target, s Selection, o Options) (plan, error) {
 	p.options, p.warnings = c.options(o)
 	p.cfg = sched.Config{
 		Strategy:       p.options.Strategy,
+		Version:        p.options.Version,
+		Multiplier:     p.options.DelayMultiplier,
+		Quantile:       p.options.Quantile,
+		MaxBackups:     *p.options.MaxBackups,
+		Grace:          p.options.Grace,
 		AttemptTimeout: p.options.AttemptTimeout,
 		Timeout:        p.options.Timeout,
 		MaxInFlight:    p.options.MaxInFlight,
@@ -97,6 +103,7 @@ func (p *plan) candidates(c *checker, specs []CandidateSpec) {
 		if utf8.RuneCountInString(spec.Label) > MaxLabelLength {
 			c.wrongf(field+".label", "is %d characters long; %d are allowed", utf8.RuneCountInString(spec.Label), MaxLabelLength)
 		}
+		c.known(field, spec)
 		if named := p.add(c, field+".endpoint", spec, i); named {
 			names++
 		}
@@ -113,7 +120,7 @@ func (p *plan) add(c *checker, field string, spec CandidateSpec, index int) (nam
 		c.wrongf(field, "%v", err)
 		return false
 	}
-	o := origin{name: e.name, addr: e.addr, port: e.port, label: spec.Label, index: index}
+	o := origin{name: e.name, addr: e.addr, port: e.port, label: spec.Label, index: index, expect: expectation(spec)}
 	if e.name == "" {
 		o.kind = OriginLiteral
 		p.literals = append(p.literals, o)

@@ -101,7 +101,9 @@ func (r *Racer) race(ctx context.Context, req RaceRequest, keep bool) (*RaceResu
 		Options:    p.options,
 		Candidates: e.fold(0),
 	}
+	result.Warnings = append(result.Warnings, nothingKnown(e.plan.cfg.AttemptDelay, e.bases())...)
 	result.Winner = winner(result.Candidates)
+	compareWithWinner(result.Candidates, result.Winner)
 	result.Cost = costOf(result.Candidates)
 	result.Masked = maskedBy(result.Candidates, result.Winner)
 	return result, conn, nil
@@ -149,10 +151,21 @@ func (r *Racer) ResolveAndRank(ctx context.Context, req RankRequest) (*RankResul
 	candidates := e.fold(0)
 	race := e.plan.cfg // with what is known of this host
 	race.Goal = sched.First
-	return &RankResult{
+	result := &RankResult{
 		Run:        e.summary(),
 		Options:    p.options,
 		Candidates: candidates,
 		Schedule:   schedule(race, e.log, candidates),
-	}, nil
+	}
+	result.Warnings = append(result.Warnings, nothingKnown(race.AttemptDelay, result.bases())...)
+	return result, nil
+}
+
+// bases are those of the starts in the schedule.
+func (r *RankResult) bases() []sched.Basis {
+	bases := make([]sched.Basis, len(r.Schedule))
+	for i := range r.Schedule {
+		bases[i] = r.Schedule[i].Basis
+	}
+	return bases
 }

@@ -20,14 +20,35 @@ func TestReferenceTable(t *testing.T) {
 	if _, err := checkProbe(&req); err != nil {
 		t.Fatal(err)
 	}
+	of := func(s sched.Strategy) Options {
+		p, err := planRace(Target{Name: "192.0.2.1:1"}, Selection{}, Options{Strategy: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.options
+	}
 	span := func(lo, hi any) string {
 		short := strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace
 		return short(fmt.Sprint(lo)) + " to " + short(fmt.Sprint(hi))
 	}
 	timeouts, caps := span(MinTimeout, MaxTimeout), span(1, MaxMaxInFlight)
 	for option, want := range map[string][2]string{
-		"options.strategy":                     {race.options.Strategy.String(), "staggered, sequential, all_at_once, first_then_all"},
-		"options.attempt_delay":                {race.options.AttemptDelay.String(), span(sched.MinAttemptDelay, sched.MaxAttemptDelay)},
+		"options.strategy": {race.options.Strategy.String(), joined(everyStrategy...)},
+		"options.version":  {race.options.Version.String(), joined(sched.V3, sched.V2)},
+		"options.attempt_delay": {
+			fmt.Sprintf("%v; family_fallback: %v", race.options.AttemptDelay, of(sched.FamilyFallback).AttemptDelay),
+			span(sched.MinAttemptDelay, sched.MaxAttemptDelay),
+		},
+		"options.attempt_delay_multiplier": {fmt.Sprint(race.options.DelayMultiplier), span(1, MaxDelayMultiplier)},
+		"options.adaptive_quantile":        {fmt.Sprintf("%v (the retransmission timeout)", of(sched.Adaptive).Quantile), span(0, 1)},
+		"options.max_backup_attempts": {
+			fmt.Sprintf("%d; sequential: %d", *race.options.MaxBackups, *of(sched.Sequential).MaxBackups), span(0, MaxMaxBackups),
+		},
+		"options.grace":             {race.options.Grace.String(), span("0s", MaxGrace)},
+		"candidates[].expected_rtt": {"unknown", span(MinKnown, MaxExpectedRTT)},
+		"candidates[].past_connect_durations": {
+			"none", fmt.Sprintf("%s each, at most %d", span(MinKnown, MaxAttemptTimeout), MaxPastConnects),
+		},
 		"options.attempt_timeout (race)":       {race.options.AttemptTimeout.String(), span(MinTimeout, MaxAttemptTimeout)},
 		"options.timeout (race)":               {race.options.Timeout.String(), timeouts},
 		"options.max_in_flight (race)":         {fmt.Sprint(race.options.MaxInFlight), caps},
@@ -44,6 +65,15 @@ func TestReferenceTable(t *testing.T) {
 			t.Errorf("docs/reference.md says of %s: default %q, allowed %q; the code has %q, %q", option, got[0], got[1], want[0], want[1])
 		}
 	}
+}
+
+// joined are words as the table lists them.
+func joined[T fmt.Stringer](values ...T) string {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = v.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 // referenceRow returns the default and the range an option has in the table.

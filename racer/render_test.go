@@ -15,7 +15,11 @@ func renderRace(r *RaceResult) string {
 	for i := range r.Candidates {
 		renderCandidate(&b, &r.Candidates[i])
 	}
-	fmt.Fprintf(&b, "cost: %d attempts, %d connected, %d dropped\n", r.Cost.Attempts, r.Cost.Connected, r.Cost.Dropped)
+	fmt.Fprintf(&b, "cost: %d attempts, %d connected, %d dropped", r.Cost.Attempts, r.Cost.Connected, r.Cost.Dropped)
+	if r.Cost.Backups > 0 {
+		fmt.Fprintf(&b, ", %d backups", r.Cost.Backups)
+	}
+	b.WriteString("\n")
 	if text := r.Masked.Summary(r.Winner); text != "" {
 		fmt.Fprintf(&b, "masked %v: %s\n", r.Masked.Families, text)
 	}
@@ -29,7 +33,7 @@ func renderRank(r *RankResult) string {
 		renderCandidate(&b, &r.Candidates[i])
 	}
 	for _, s := range r.Schedule {
-		fmt.Fprintf(&b, "would start %d. %s at %v (%s)\n", s.Position, s.Endpoint, s.Start, s.Trigger)
+		fmt.Fprintf(&b, "would start %d. %s at %v (%s%s)\n", s.Position, s.Endpoint, s.Start, s.Trigger, renderDelay(s.Delay, s.Basis))
 	}
 	return b.String()
 }
@@ -80,6 +84,7 @@ func renderQuery(q *Query) string {
 //
 //  1. 192.0.2.1:443 won; A of two.example; from 192.0.2.99; last
 //     attempt 1 (first) 50ms to 70ms, local 192.0.2.99:40000: won
+//     tried first: the same
 func renderCandidate(b *strings.Builder, c *Candidate) {
 	fmt.Fprintf(b, "%d. %s %s", c.Position, c.Endpoint, c.Outcome)
 	if c.Skip != sched.SkipNone {
@@ -101,10 +106,32 @@ func renderCandidate(b *strings.Builder, c *Candidate) {
 	for i := range c.Attempts {
 		renderAttempt(b, &c.Attempts[i])
 	}
+	if c.IfFirst != nil {
+		fmt.Fprintf(b, "   tried first: %s\n", renderIfFirst(*c.IfFirst))
+	}
+}
+
+func renderIfFirst(d time.Duration) string {
+	switch {
+	case d < 0:
+		return fmt.Sprintf("%v sooner", -d)
+	case d > 0:
+		return fmt.Sprintf("%v later", d)
+	default:
+		return "the same"
+	}
+}
+
+// renderDelay writes a delay that is not simply the one of the request.
+func renderDelay(d time.Duration, basis sched.Basis) string {
+	if basis == sched.BasisNone || basis == sched.BasisConfigured {
+		return ""
+	}
+	return fmt.Sprintf(", delay %v: %s", d, basis)
 }
 
 func renderAttempt(b *strings.Builder, a *Attempt) {
-	fmt.Fprintf(b, "   attempt %d (%s) ", a.Number, a.Trigger)
+	fmt.Fprintf(b, "   attempt %d (%s%s) ", a.Number, a.Trigger, renderDelay(a.Delay, a.Basis))
 	if a.Begun {
 		fmt.Fprintf(b, "%v to %v", a.Start, a.End)
 	} else {

@@ -31,10 +31,10 @@ func TestRaceResult(t *testing.T) {
 		want := []string{
 			"0s query question 0", "0s query question 1",
 			"10ms resolved question 0 0=[2001:db8::1]:443",
-			"10ms start attempt 0 candidate 0 (first) [2001:db8::1]:443",
+			"10ms start attempt 0 candidate 0 (first, delay 250ms) [2001:db8::1]:443",
 			"10ms started attempt 0 [2001:db8::1]:443",
 			"15ms resolved question 1 1=192.0.2.1:443",
-			"260ms start attempt 1 candidate 1 (attempt_delay) 192.0.2.1:443",
+			"260ms start attempt 1 candidate 1 (attempt_delay, delay 250ms) 192.0.2.1:443",
 			"260ms started attempt 1 192.0.2.1:443",
 			"310ms failed attempt 0 (connection_refused) [2001:db8::1]:443",
 			"360ms connected attempt 1 192.0.2.1:443",
@@ -69,17 +69,18 @@ func wantCandidates(t *testing.T, r *RaceResult) {
 	want := []Candidate{
 		{
 			Position: 1, Endpoint: netip.MustParseAddrPort("[2001:db8::1]:443"), Origin: OriginAAAA, Name: "two.example",
-			Index: -1, Outcome: sched.OutcomeFailed, Reason: addrsel.ReasonPrecedence, Source: source6,
+			Index: -1, Outcome: sched.OutcomeFailed, Reason: addrsel.ReasonPrecedence, Source: source6, known: 10 * ms,
 			Attempts: []Attempt{{
-				Number: 1, Trigger: sched.TriggerFirst, Begun: true, Start: 10 * ms, End: 310 * ms,
+				Number: 1, Trigger: sched.TriggerFirst, Delay: 250 * ms, Basis: sched.BasisConfigured, Begun: true, Start: 10 * ms, End: 310 * ms,
 				Outcome: sched.OutcomeFailed, Failure: refused,
 			}},
 		},
 		{
 			Position: 2, Endpoint: netip.MustParseAddrPort("192.0.2.1:443"), Origin: OriginA, Name: "two.example",
-			Index: -1, Outcome: sched.OutcomeWon, Reason: addrsel.ReasonLast, Source: source4,
+			Index: -1, Outcome: sched.OutcomeWon, Reason: addrsel.ReasonLast, Source: source4, known: 15 * ms,
+			IfFirst: new(-245 * ms), // known at 15, and its own 100: at 115 instead of 360
 			Attempts: []Attempt{{
-				Number: 2, Trigger: sched.TriggerAttemptDelay, Begun: true, Start: 260 * ms, End: 360 * ms,
+				Number: 2, Trigger: sched.TriggerAttemptDelay, Delay: 250 * ms, Basis: sched.BasisConfigured, Begun: true, Start: 260 * ms, End: 360 * ms,
 				Local: netip.MustParseAddrPort("192.0.2.99:40001"), Outcome: sched.OutcomeWon,
 			}},
 		},
@@ -98,7 +99,10 @@ func TestResultHasTheValuesInEffect(t *testing.T) {
 		n := newNetwork(t)
 		n.host("192.0.2.1:443", connects(1*ms))
 		delay, resolution := 250*ms, 50*ms
-		wantOptions := Options{AttemptDelay: &delay, AttemptTimeout: 5 * time.Second, Timeout: 30 * time.Second, MaxInFlight: 128}
+		wantOptions := Options{
+			AttemptDelay: &delay, DelayMultiplier: 1, MaxBackups: new(2),
+			AttemptTimeout: 5 * time.Second, Timeout: 30 * time.Second, MaxInFlight: 128,
+		}
 		wantSelection := Selection{FirstFamilyCount: 1, ResolutionDelay: &resolution, MaxAddressesPerAnswer: 64}
 		r, err := n.racer().Race(t.Context(), RaceRequest{Target: literals(1)})
 		must(t, err)
@@ -112,7 +116,10 @@ func TestResultHasTheValuesInEffect(t *testing.T) {
 		}
 
 		delay, resolution = 77*ms, 0
-		wantOptions = Options{AttemptDelay: &delay, AttemptTimeout: 1 * ms, Timeout: 2 * ms, MaxInFlight: 3}
+		wantOptions = Options{
+			Strategy: sched.Adaptive, Version: sched.V2, AttemptDelay: &delay, DelayMultiplier: 1.5, Quantile: 0.9,
+			MaxBackups: new(0), Grace: 1 * ms, AttemptTimeout: 1 * ms, Timeout: 2 * ms, MaxInFlight: 3,
+		}
 		wantSelection = Selection{
 			OnlyFamily: addrsel.FamilyIPv4, PreferredFamily: addrsel.FamilyIPv4,
 			FirstFamilyCount: 4, ResolutionDelay: &resolution, MaxAddressesPerAnswer: 5,
@@ -131,15 +138,17 @@ func TestRequestIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		n.host("192.0.2.1:443", connects(1*ms))
-		delay, resolution := 100*ms, 10*ms
+		delay, resolution, backups := 100*ms, 10*ms, 1
 		req := RaceRequest{
-			Target: literals(1), Options: Options{AttemptDelay: &delay}, Selection: Selection{ResolutionDelay: &resolution},
+			Target: literals(1), Options: Options{AttemptDelay: &delay, MaxBackups: &backups},
+			Selection: Selection{ResolutionDelay: &resolution},
 		}
 		r, err := n.racer().Race(t.Context(), req)
 		must(t, err)
-		delay, resolution = time.Hour, time.Hour
-		if *r.Options.AttemptDelay != 100*ms || *r.Selection.ResolutionDelay != 10*ms {
-			t.Errorf("the result changed with the request: %v, %v", *r.Options.AttemptDelay, *r.Selection.ResolutionDelay)
+		delay, resolution, backups = time.Hour, time.Hour, 9
+		if *r.Options.AttemptDelay != 100*ms || *r.Selection.ResolutionDelay != 10*ms || *r.Options.MaxBackups != 1 {
+			t.Errorf("the result changed with the request: %v, %v, %d",
+				*r.Options.AttemptDelay, *r.Selection.ResolutionDelay, *r.Options.MaxBackups)
 		}
 	})
 }

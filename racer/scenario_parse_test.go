@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,9 +122,11 @@ func parseHost(words string) (host, error) {
 // call is a request in words:
 //
 //	race two.example:443 strategy=sequential attempt-timeout=500ms
+//	race 192.0.2.1:443(east){rtt=20ms} 192.0.2.2:443{past=90ms,110ms} backups=0
 //	probe 192.0.2.1:443(east) 192.0.2.2:443(west) rounds=3
 //
-// One endpoint is a target's name; several, or one with a label, are candidates.
+// One endpoint is a target's name; several, or one of which more is said, are
+// candidates.
 type call struct {
 	method    string
 	target    Target
@@ -148,26 +151,60 @@ func parseCall(words string) (*call, error) {
 		return nil, unknown(c.method)
 	}
 	for _, word := range fields[1:] {
-		if key, value, ok := strings.Cut(word, "="); ok {
+		if key, value, ok := strings.Cut(word, "="); ok && !strings.Contains(key, ":") {
 			if err := c.set(key, value); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		endpoint, label, _ := strings.Cut(strings.TrimSuffix(word, ")"), "(")
-		c.target.Candidates = append(c.target.Candidates, CandidateSpec{Endpoint: endpoint, Label: label})
+		spec, err := parseSpec(word)
+		if err != nil {
+			return nil, err
+		}
+		c.target.Candidates = append(c.target.Candidates, spec)
 	}
-	if cs := c.target.Candidates; len(cs) == 1 && cs[0].Label == "" {
+	if cs := c.target.Candidates; len(cs) == 1 && reflect.DeepEqual(cs[0], CandidateSpec{Endpoint: cs[0].Endpoint}) {
 		c.target = Target{Name: cs[0].Endpoint}
 	}
 	return c, nil
+}
+
+// parseSpec reads "192.0.2.1:443(label){rtt=20ms}", of which only the endpoint
+// must be there.
+func parseSpec(word string) (CandidateSpec, error) {
+	head, known, hinted := strings.Cut(strings.TrimSuffix(word, "}"), "{")
+	var spec CandidateSpec
+	spec.Endpoint, spec.Label, _ = strings.Cut(strings.TrimSuffix(head, ")"), "(")
+	if !hinted {
+		return spec, nil
+	}
+	key, value, _ := strings.Cut(known, "=")
+	var times []time.Duration
+	for _, v := range strings.Split(value, ",") {
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return spec, err
+		}
+		times = append(times, d)
+	}
+	switch {
+	case key == "past":
+		spec.PastConnects = times
+	case key == "rtt" && len(times) == 1:
+		spec.ExpectedRTT = times[0]
+	default:
+		return spec, unknown(known)
+	}
+	return spec, nil
 }
 
 func (c *call) set(key, value string) error {
 	d, durationErr := time.ParseDuration(value)
 	i, numberErr := strconv.Atoi(value)
 	f, familyErr := named(value, addrsel.FamilyIPv4, addrsel.FamilyIPv6)
-	s, strategyErr := named(value, sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll)
+	s, strategyErr := named(value, everyStrategy...)
+	v, versionErr := named(value, sched.V2, sched.V3)
+	x, factorErr := strconv.ParseFloat(value, 64)
 	for _, known := range []struct {
 		key string
 		err error
@@ -175,6 +212,11 @@ func (c *call) set(key, value string) error {
 	}{
 		{"strategy", strategyErr, func() { c.options.Strategy = s }},
 		{"attempt-delay", durationErr, func() { c.options.AttemptDelay = &d }},
+		{"version", versionErr, func() { c.options.Version = v }},
+		{"multiplier", factorErr, func() { c.options.DelayMultiplier = x }},
+		{"quantile", factorErr, func() { c.options.Quantile = x }},
+		{"backups", numberErr, func() { c.options.MaxBackups = &i }},
+		{"grace", durationErr, func() { c.options.Grace = d }},
 		{"attempt-timeout", durationErr, func() { c.options.AttemptTimeout = d }},
 		{"timeout", durationErr, func() { c.options.Timeout = d }},
 		{"max-in-flight", numberErr, func() { c.options.MaxInFlight = i }},
@@ -193,6 +235,11 @@ func (c *call) set(key, value string) error {
 		}
 	}
 	return unknown(key)
+}
+
+// everyStrategy is every one there is.
+var everyStrategy = []sched.Strategy{
+	sched.Staggered, sched.Sequential, sched.AllAtOnce, sched.FirstThenAll, sched.FamilyFallback, sched.Adaptive,
 }
 
 // named returns the value that calls itself word.
@@ -226,7 +273,10 @@ func TestScenarioWordsAreChecked(t *testing.T) {
 			t.Errorf("%q is accepted", line)
 		}
 	}
-	for _, words := range []string{"run a.example:1", "race a.example:1 luck=1", "race a.example:1 timeout=5"} {
+	for _, words := range []string{
+		"run a.example:1", "race a.example:1 luck=1", "race a.example:1 timeout=5", "race a.example:1 version=v4",
+		"race a.example:1{luck=1ms}", "race a.example:1{rtt=1}", "race a.example:1{rtt=1ms,2ms}",
+	} {
 		if _, err := parseCall(words); err == nil {
 			t.Errorf("%q is accepted", words)
 		}

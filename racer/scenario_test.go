@@ -15,7 +15,8 @@ var update = flag.Bool("update", false, "rewrite the results in testdata/scenari
 
 // TestScenarios plays testdata/scenarios. A file tells in prose what it shows,
 // describes the network around a Racer, and calls it: a line that begins with
-// "> " is a call, the lines below it are the result.
+// "> " is a call, the lines below it are the result. Between two calls there may be
+// prose again.
 func TestScenarios(t *testing.T) {
 	paths, err := filepath.Glob("testdata/scenarios/*.txt")
 	must(t, err)
@@ -31,16 +32,20 @@ func playFile(t *testing.T, path string) {
 	text, err := os.ReadFile(path)
 	must(t, err)
 	head, calls, _ := strings.Cut(string(text), "\n> ")
-	rest := strings.Split(calls, "\n> ")
+	blocks := strings.Split(calls, "\n> ")
 	got := head
-	for i, block := range rest {
-		words, want, _ := strings.Cut(block, "\n")
+	for i, block := range blocks {
+		words, rest, _ := strings.Cut(block, "\n")
+		want, prose, told := strings.Cut(rest, "\n# ")
 		result := play(t, head, words)
 		if !*update && result != strings.TrimSpace(want) {
 			t.Errorf("> %s\n%s\n\nwant\n%s", words, result, want)
 		}
 		got += "\n> " + words + "\n" + result + "\n"
-		if i < len(rest)-1 {
+		if told {
+			got += "\n# " + strings.TrimSpace(prose) + "\n"
+		}
+		if i < len(blocks)-1 {
 			got += "\n"
 		}
 	}

@@ -14,9 +14,11 @@ import (
 )
 
 // The schedule of ResolveAndRank is what Race does in the same world when every
-// attempt stays silent: 300 worlds.
+// attempt stays silent: 1000 worlds, and each strategy, trigger and basis of a delay
+// among them.
 func TestScheduleIsWhatASilentRaceDoes(t *testing.T) {
-	for seed := range uint64(300) {
+	seen := make(map[string]int)
+	for seed := range uint64(1000) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newSilentWorld(t, seed)
 			ranked, err := w.net.racer().ResolveAndRank(t.Context(), RankRequest(w.req))
@@ -32,10 +34,44 @@ func TestScheduleIsWhatASilentRaceDoes(t *testing.T) {
 			if got, want := order(ranked.Candidates), order(raced.Candidates); !slices.Equal(got, want) {
 				t.Errorf("the order is\n%v\nand the race's\n%v", got, want)
 			}
+			wantSameWarnings(t, ranked, raced)
+			for _, s := range ranked.Schedule {
+				seen[w.req.Options.Strategy.String()]++
+				seen[s.Trigger.String()]++
+				seen[s.Basis.String()]++
+			}
 			if t.Failed() {
 				t.Fatalf("world %d: %+v", seed, w.req)
 			}
 		})
+	}
+	for _, word := range everyWord() {
+		if seen[word] == 0 {
+			t.Errorf("no schedule has %q in it: %v", word, seen)
+		}
+	}
+}
+
+// everyWord is what must be among the starts: failures and late addresses too.
+func everyWord() (words []string) {
+	for _, s := range everyStrategy {
+		words = append(words, s.String())
+	}
+	for tr := sched.TriggerFirst; tr <= sched.TriggerBackup; tr++ {
+		words = append(words, tr.String())
+	}
+	for b := sched.BasisNone; b <= sched.BasisQuantile; b++ {
+		words = append(words, b.String())
+	}
+	return words
+}
+
+// wantSameWarnings holds that both say the same of the request, and of what is not
+// known.
+func wantSameWarnings(t *testing.T, ranked *RankResult, raced *RaceResult) {
+	t.Helper()
+	if !slices.Equal(ranked.Warnings, raced.Warnings) {
+		t.Errorf("the warnings are\n%q\nand the race's\n%q", ranked.Warnings, raced.Warnings)
 	}
 }
 
@@ -51,6 +87,7 @@ func starts(r *RaceResult) []ScheduledStart {
 		})
 		starts = append(starts, ScheduledStart{
 			Position: at + 1, Endpoint: e.Endpoint, Start: e.At, Trigger: e.Action.Trigger,
+			Delay: e.Action.Delay, Basis: e.Action.Basis,
 		})
 	}
 	return starts
@@ -129,7 +166,20 @@ func (w *silentWorld) candidates() {
 			addr := netip.MustParseAddr(w.addresses(sched.RecordType(1 + w.rng.IntN(2)))[0])
 			spec.Endpoint = netip.AddrPortFrom(addr, 443).String()
 		}
+		w.known(&spec)
 		w.req.Target.Candidates = append(w.req.Target.Candidates, spec)
+	}
+}
+
+// known is what the caller knows of a candidate, if anything.
+func (w *silentWorld) known(spec *CandidateSpec) {
+	if w.rng.IntN(3) == 0 {
+		spec.ExpectedRTT = time.Duration(1+w.rng.IntN(400)) * ms
+	}
+	if w.rng.IntN(3) == 0 {
+		for range 1 + w.rng.IntN(5) {
+			spec.PastConnects = append(spec.PastConnects, time.Duration(1+w.rng.IntN(400))*ms)
+		}
 	}
 }
 
@@ -149,7 +199,18 @@ func (w *silentWorld) selection() {
 
 func (w *silentWorld) options() {
 	o := &w.req.Options
-	o.Strategy = sched.Strategy(w.rng.IntN(3))
+	o.Strategy = everyStrategy[w.rng.IntN(len(everyStrategy))]
+	o.Version = sched.Version(w.rng.IntN(2))
+	if w.rng.IntN(3) == 0 {
+		o.DelayMultiplier = 1 + 2*w.rng.Float64()
+	}
+	if w.rng.IntN(2) == 0 {
+		o.Quantile = w.rng.Float64()
+	}
+	if w.rng.IntN(3) > 0 {
+		o.MaxBackups = new(w.rng.IntN(4))
+	}
+	o.Grace = time.Duration(w.rng.IntN(2)) * time.Second // nobody wins
 	o.AttemptTimeout = time.Duration(50+w.rng.IntN(1500)) * ms
 	o.Timeout = time.Duration(500+w.rng.IntN(5000)) * ms
 	o.MaxInFlight = w.rng.IntN(4)

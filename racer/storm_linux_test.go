@@ -59,15 +59,15 @@ func TestThousandRacesLeaveNothing(t *testing.T) {
 	before := resources(t)
 	ends := storm(t, racer, target, 1000, 1)
 	checkNothingLeft(t, before, hosts)
-	t.Logf("races ended: %v", ends)
-	for _, end := range []string{"won", "exhausted", "deadline_near", "the caller left"} {
+	t.Logf("races: %v", ends)
+	for _, end := range []string{"won", "exhausted", "deadline_near", "the caller left", "with backups", "with late losers"} {
 		if ends[end] == 0 {
 			t.Errorf("none of the races ended that way: %s", end)
 		}
 	}
 }
 
-// storm runs races and counts how they ended.
+// storm runs races and counts how they ended, and what they came to.
 func storm(t *testing.T, racer *Racer, target Target, count int, seed uint64) map[string]int {
 	t.Helper()
 	var (
@@ -79,9 +79,11 @@ func storm(t *testing.T, racer *Racer, target Target, count int, seed uint64) ma
 	for range 8 {
 		workers.Go(func() {
 			for n := range jobs {
-				end := randomRace(t, racer, target, rand.New(rand.NewPCG(seed, n)))
+				words := randomRace(t, racer, target, rand.New(rand.NewPCG(seed, n)))
 				mu.Lock()
-				ends[end]++
+				for _, word := range words {
+					ends[word]++
+				}
 				mu.Unlock()
 			}
 		})
@@ -94,8 +96,8 @@ func storm(t *testing.T, racer *Racer, target Target, count int, seed uint64) ma
 	return ends
 }
 
-// randomRace runs one race and returns how it ended.
-func randomRace(t *testing.T, racer *Racer, target Target, rng *rand.Rand) string {
+// randomRace runs one race and returns how it ended, and what else there was.
+func randomRace(t *testing.T, racer *Racer, target Target, rng *rand.Rand) []string {
 	ctx, cancel := randomContext(t.Context(), rng)
 	defer cancel()
 	req := randomRequest(target, rng)
@@ -110,16 +112,23 @@ func randomRace(t *testing.T, racer *Racer, target Target, rng *rand.Rand) strin
 	}
 	switch {
 	case errors.Is(err, errCause) && r == nil:
-		return "the caller left"
+		return []string{"the caller left"}
 	case err != nil:
 		t.Errorf("error is %v with %v", err, r)
-		return err.Error()
+		return nil
 	}
 	checkRace(t, r)
 	if len(r.Candidates) != len(req.Target.Candidates) {
 		t.Errorf("%d candidates of %d have an outcome", len(r.Candidates), len(req.Target.Candidates))
 	}
-	return r.End.String()
+	words := []string{r.End.String()}
+	if r.Cost.Backups > 0 {
+		words = append(words, "with backups")
+	}
+	if r.Cost.Dropped > 0 && r.Options.Grace > 0 {
+		words = append(words, "with late losers")
+	}
+	return words
 }
 
 // dialAndClose takes an error for want of a winner for the result it holds.
@@ -158,16 +167,22 @@ func randomContext(ctx context.Context, rng *rand.Rand) (context.Context, func()
 func randomRequest(target Target, rng *rand.Rand) RaceRequest {
 	var req RaceRequest
 	for _, i := range rng.Perm(len(target.Candidates))[:1+rng.IntN(len(target.Candidates))] {
-		req.Target.Candidates = append(req.Target.Candidates, target.Candidates[i])
+		spec := target.Candidates[i]
+		if rng.IntN(2) == 0 {
+			spec.ExpectedRTT = time.Duration(1+rng.IntN(5)) * ms // a backup is due after 10 to 15 ms
+		}
+		req.Target.Candidates = append(req.Target.Candidates, spec)
 	}
 	delay := time.Duration(10+rng.IntN(30)) * ms
 	req.Options = Options{
-		Strategy:       sched.Strategy(rng.IntN(4)),
+		Strategy:       everyStrategy[rng.IntN(len(everyStrategy))],
+		MaxBackups:     new(rng.IntN(4)),
+		Grace:          time.Duration(rng.IntN(3)) * 20 * ms,
 		AttemptTimeout: time.Duration(20+rng.IntN(40)) * ms,
 		Timeout:        time.Duration(50+rng.IntN(200)) * ms,
 		MaxInFlight:    rng.IntN(4),
 	}
-	if s := req.Options.Strategy; s == sched.Staggered || s == sched.FirstThenAll {
+	if s := req.Options.Strategy; s != sched.Sequential && s != sched.AllAtOnce {
 		req.Options.AttemptDelay = &delay
 	}
 	return req

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Target is what to connect to: either Name or Candidates.
@@ -27,6 +28,12 @@ type CandidateSpec struct {
 	// Label is the caller's word for it, repeated in the result; at most
 	// MaxLabelLength characters.
 	Label string
+	// ExpectedRTT is the round-trip time to it, where the caller knows one:
+	// MinKnown to MaxExpectedRTT. 0: not known, or to be had from PastConnects.
+	ExpectedRTT time.Duration
+	// PastConnects is how long past connects to it took, the oldest first: at most
+	// MaxPastConnects, each MinKnown to MaxAttemptTimeout.
+	PastConnects []time.Duration
 }
 
 // Limits of a target.
@@ -35,6 +42,10 @@ const (
 	MaxNames          = 64   // of those: names
 	MaxLabelLength    = 100  // characters
 	MaxEndpointLength = 262  // a name, its final dot, a bracketed zone or a port: all fit
+	MaxPastConnects   = 100  // elements of CandidateSpec.PastConnects
+
+	MinKnown       = time.Microsecond // the least that can be known of a connect
+	MaxExpectedRTT = time.Minute      // CandidateSpec.ExpectedRTT
 )
 
 // endpoint is a parsed CandidateSpec: addr or name, and port.

@@ -15,24 +15,82 @@ func checkRace(t testing.TB, r *RaceResult) {
 	checkCandidates(t, r.Candidates)
 	checkWinner(t, r)
 	checkSettled(t, &r.Run, r.Candidates)
-	if s := r.Options.Strategy; s != sched.AllAtOnce && s != sched.FirstThenAll {
-		checkGaps(t, r.Transcript)
-	}
-	var begun int
+	checkGaps(t, r)
+	checkCost(t, r)
 	for i := range r.Candidates {
 		c := &r.Candidates[i]
-		if len(c.Attempts) > 1 {
-			t.Errorf("%s has %d attempts, want one at most", c.Endpoint, len(c.Attempts))
-		}
+		checkBackup(t, &r.Run, c)
+		checkIfFirst(t, r, c)
 		for j := range c.Attempts {
 			checkAttempt(t, &r.Run, &c.Attempts[j])
-			if c.Attempts[j].Begun {
+		}
+	}
+}
+
+// checkCost holds the cost against the attempts, and the backups against what was
+// allowed.
+func checkCost(t testing.TB, r *RaceResult) {
+	t.Helper()
+	var begun, backups int
+	for i := range r.Candidates {
+		for _, a := range r.Candidates[i].Attempts {
+			if a.Begun {
 				begun++
+			}
+			if a.Begun && a.Trigger == sched.TriggerBackup {
+				backups++
 			}
 		}
 	}
-	if c := r.Cost; c.Attempts != begun || c.Dropped > c.Connected || c.Connected > c.Attempts {
-		t.Errorf("cost is %+v with %d attempts begun", c, begun)
+	if c := r.Cost; c.Attempts != begun || c.Backups != backups || c.Dropped > c.Connected || c.Connected > c.Attempts {
+		t.Errorf("cost is %+v with %d attempts begun, %d of them backups", c, begun, backups)
+	}
+	if most := *r.Options.MaxBackups; backups > most {
+		t.Errorf("%d backups, allowed are %d", backups, most)
+	}
+}
+
+// checkBackup holds that a candidate has two attempts at the most, the second one a
+// backup that was asked for while the first had no outcome, and before its kernel
+// would send another SYN.
+func checkBackup(t testing.TB, r *Run, c *Candidate) {
+	t.Helper()
+	switch {
+	case len(c.Attempts) > 2:
+		t.Errorf("%s has %d attempts, want two at most", c.Endpoint, len(c.Attempts))
+	case len(c.Attempts) > 0 && c.Attempts[0].Trigger == sched.TriggerBackup:
+		t.Errorf("the first attempt at %s is a backup", c.Endpoint)
+	}
+	if len(c.Attempts) < 2 {
+		return
+	}
+	first, second := &c.Attempts[0], &c.Attempts[1]
+	if second.Trigger != sched.TriggerBackup || second.Number <= first.Number {
+		t.Errorf("attempt %d at %s is the second one after %d, because of %s", second.Number, c.Endpoint, first.Number, second.Trigger)
+	}
+	asked := slices.IndexFunc(r.Transcript, func(e Entry) bool {
+		return e.Action.Kind == sched.Start && e.Action.Attempt == second.Number-1
+	})
+	over := slices.IndexFunc(r.Transcript, func(e Entry) bool { return isOutcome(e.Event) && e.Event.Attempt == first.Number-1 })
+	if at := r.Transcript[asked].At; asked > over || at >= first.Start+sched.SecondSYN {
+		t.Errorf("the backup at %s was asked for at %v, the first attempt ran from %v to %v", c.Endpoint, at, first.Start, first.End)
+	}
+}
+
+// isOutcome says that the event ends an attempt.
+func isOutcome(e sched.Event) bool {
+	return e.Kind == sched.Connected || e.Kind == sched.Failed || e.Kind == sched.Cancelled
+}
+
+// checkIfFirst holds that a difference is known of those that connected, if one has
+// won.
+func checkIfFirst(t testing.TB, r *RaceResult, c *Candidate) {
+	t.Helper()
+	connected := slices.ContainsFunc(c.Attempts, func(a Attempt) bool {
+		return a.Outcome == sched.OutcomeWon || a.Outcome == sched.OutcomeConnectedLate
+	})
+	if known := c.IfFirst != nil; known != (connected && r.Winner != nil) {
+		t.Errorf("%s is %s, and the difference is %v", c.Endpoint, c.Outcome, c.IfFirst)
 	}
 }
 
@@ -101,12 +159,21 @@ func checkCandidates(t testing.TB, cs []Candidate) {
 func checkWinner(t testing.TB, r *RaceResult) {
 	t.Helper()
 	var winners []*Candidate
+	attempts := 0
 	for i := range r.Candidates {
-		if r.Candidates[i].Outcome == sched.OutcomeWon {
-			winners = append(winners, &r.Candidates[i])
+		c := &r.Candidates[i]
+		if c.Outcome == sched.OutcomeWon {
+			winners = append(winners, c)
+		}
+		for j := range c.Attempts {
+			if c.Attempts[j].Outcome == sched.OutcomeWon {
+				attempts++
+			}
 		}
 	}
 	switch {
+	case len(winners) != attempts || r.Winner != nil && r.Winner.Won() == nil:
+		t.Errorf("%d candidates won by %d attempts", len(winners), attempts)
 	case r.End != sched.EndWon && (r.Winner != nil || len(winners) > 0):
 		t.Errorf("the race ended %s and %d won", r.End, len(winners))
 	case r.End == sched.EndWon && (len(winners) != 1 || r.Winner != winners[0]):
@@ -147,16 +214,22 @@ func checkAttempt(t testing.TB, r *Run, a *Attempt) {
 }
 
 // checkGaps holds RFC 8305 section 5: no start within 10 ms of the one before
-// (H2-31).
-func checkGaps(t testing.TB, transcript []Entry) {
+// (H2-31). The strategies that start many at once are free of that, but their
+// backups are not.
+func checkGaps(t testing.TB, r *RaceResult) {
 	t.Helper()
+	crowded := r.Options.Strategy == sched.AllAtOnce || r.Options.Strategy == sched.FirstThenAll
+	backups := make(map[int]bool)
 	before := -sched.MinAttemptDelay
-	for _, e := range transcript {
+	for _, e := range r.Transcript {
+		if e.Action.Kind == sched.Start {
+			backups[e.Action.Attempt] = e.Action.Trigger == sched.TriggerBackup
+		}
 		if e.Event.Kind != sched.Started {
 			continue
 		}
-		if e.At-before < sched.MinAttemptDelay {
-			t.Errorf("%s started %v after the one before", e.Endpoint, e.At-before)
+		if gap := e.At - before; gap < sched.MinAttemptDelay && (!crowded || backups[e.Event.Attempt]) {
+			t.Errorf("%s started %v after the one before", e.Endpoint, gap)
 		}
 		before = e.At
 	}

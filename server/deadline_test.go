@@ -68,6 +68,35 @@ func TestRaceAnswersBeforeTheDeadline(t *testing.T) {
 	})
 }
 
+// Nor does a grace that is longer than the caller waits: who has won is known.
+func TestGraceEndsBeforeTheDeadline(t *testing.T) {
+	t.Parallel()
+	d := serve(t, plain())
+	hole, good := host(t, netlab.Swallow).Addr().String(), host(t, netlab.Accept).Addr().String()
+	inTime(t, func(ctx context.Context) error {
+		reply, err := d.rpc.Race(ctx, &connracev1.RaceRequest{
+			Candidates:        candidates(hole, good),
+			Options:           &connracev1.RaceOptions{Strategy: allAtOnce, Grace: durationpb.New(10 * time.Second)},
+			IncludeTranscript: true,
+		})
+		if err != nil {
+			return err
+		}
+		tellsRace(t, reply)
+		if got := reply.GetRun().GetEndReason(); got != connracev1.EndReason_END_REASON_WON || reply.GetWinner().GetEndpoint() != good {
+			t.Errorf("the end is %v, the winner %v; want %s to win", got, reply.GetWinner(), good)
+		}
+		if got := reply.GetCandidates()[0].GetOutcome(); got != connracev1.Outcome_OUTCOME_CANCELLED {
+			t.Errorf("the silent one is %v, want it CANCELLED", got)
+		}
+		e := of(t, reply.GetRun().GetTranscript(), func(e *connracev1.TranscriptEvent) bool { return e.GetKind() == stopped })
+		if e.GetEndReason() != connracev1.EndReason_END_REASON_DEADLINE_NEAR {
+			t.Errorf("stopped is %v, want DEADLINE_NEAR", e)
+		}
+		return nil
+	})
+}
+
 func TestProbeAnswersBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	d, hole := serve(t, plain()), host(t, netlab.Swallow).Addr().String()

@@ -43,10 +43,36 @@ type targeted interface {
 
 func (d *decoder) target(m targeted) racer.Target {
 	t := racer.Target{Name: m.GetTarget()}
-	for _, c := range m.GetCandidates() {
-		t.Candidates = append(t.Candidates, racer.CandidateSpec{Endpoint: c.GetEndpoint(), Label: c.GetLabel()})
+	for i, c := range m.GetCandidates() {
+		t.Candidates = append(t.Candidates, d.candidate(fmt.Sprintf("candidates[%d]", i), c))
 	}
 	return t
+}
+
+func (d *decoder) candidate(field string, c *connracev1.CandidateSpec) racer.CandidateSpec {
+	return racer.CandidateSpec{
+		Endpoint:     c.GetEndpoint(),
+		Label:        c.GetLabel(),
+		ExpectedRTT:  d.positive(field+".expected_rtt", c.GetExpectedRtt(), racer.MinKnown, racer.MaxExpectedRTT),
+		PastConnects: d.past(field+".past_connect_durations", c.GetPastConnectDurations()),
+	}
+}
+
+func (d *decoder) past(field string, ms []*durationpb.Duration) []time.Duration {
+	if len(ms) > racer.MaxPastConnects {
+		d.wrongf(field, "has %d elements; allowed are %d", len(ms), racer.MaxPastConnects)
+		return nil
+	}
+	past := make([]time.Duration, len(ms))
+	for i, m := range ms {
+		if m.CheckValid() != nil {
+			d.invalid(fmt.Sprintf("%s[%d]", field, i))
+			past[i] = racer.MinKnown // keeps the place, and is not complained of again
+			continue
+		}
+		past[i] = m.AsDuration()
+	}
+	return past
 }
 
 func (d *decoder) selection(m targeted) racer.Selection {
@@ -62,11 +88,16 @@ func (d *decoder) selection(m targeted) racer.Selection {
 
 func (d *decoder) raceOptions(o *connracev1.RaceOptions) racer.Options {
 	return racer.Options{
-		Strategy:       d.strategy(o.GetStrategy()),
-		AttemptDelay:   d.optional("options.attempt_delay", o.GetAttemptDelay()),
-		AttemptTimeout: d.positive("options.attempt_timeout", o.GetAttemptTimeout(), racer.MinTimeout, racer.MaxAttemptTimeout),
-		Timeout:        d.positive("options.timeout", o.GetTimeout(), racer.MinTimeout, racer.MaxTimeout),
-		MaxInFlight:    int(o.GetMaxInFlight()),
+		Strategy:        d.strategy(o.GetStrategy()),
+		Version:         d.version(o.GetVersion()),
+		AttemptDelay:    d.optional("options.attempt_delay", o.GetAttemptDelay()),
+		DelayMultiplier: o.GetAttemptDelayMultiplier(),
+		Quantile:        o.GetAdaptiveQuantile(),
+		MaxBackups:      backups(o),
+		Grace:           d.orZero("options.grace", o.GetGrace()),
+		AttemptTimeout:  d.positive("options.attempt_timeout", o.GetAttemptTimeout(), racer.MinTimeout, racer.MaxAttemptTimeout),
+		Timeout:         d.positive("options.timeout", o.GetTimeout(), racer.MinTimeout, racer.MaxTimeout),
+		MaxInFlight:     int(o.GetMaxInFlight()),
 	}
 }
 
@@ -94,6 +125,24 @@ func (d *decoder) optional(field string, m *durationpb.Duration) *time.Duration 
 	return &v
 }
 
+// backups keeps the difference between unset and zero.
+func backups(o *connracev1.RaceOptions) *int {
+	if o == nil || o.MaxBackupAttempts == nil {
+		return nil
+	}
+	n := int(o.GetMaxBackupAttempts())
+	return &n
+}
+
+// orZero takes a duration for which unset means zero.
+func (d *decoder) orZero(field string, m *durationpb.Duration) time.Duration {
+	if m == nil {
+		return 0
+	}
+	v, _ := d.duration(field, m)
+	return v
+}
+
 // positive refuses a zero that was set, which package racer would take for unset.
 func (d *decoder) positive(field string, m *durationpb.Duration, lo, hi time.Duration) time.Duration {
 	if m == nil {
@@ -108,10 +157,14 @@ func (d *decoder) positive(field string, m *durationpb.Duration, lo, hi time.Dur
 
 func (d *decoder) duration(field string, m *durationpb.Duration) (v time.Duration, ok bool) {
 	if m.CheckValid() != nil {
-		d.wrongf(field, "is not a valid google.protobuf.Duration; write it as in \"0.25s\"")
+		d.invalid(field)
 		return 0, false
 	}
 	return m.AsDuration(), true
+}
+
+func (d *decoder) invalid(field string) {
+	d.wrongf(field, "is not a valid google.protobuf.Duration; write it as in \"0.25s\"")
 }
 
 func (d *decoder) family(field string, f connracev1.AddressFamily) addrsel.Family {
@@ -136,9 +189,24 @@ func (d *decoder) strategy(s connracev1.Strategy) sched.Strategy {
 		return sched.AllAtOnce
 	case connracev1.Strategy_STRATEGY_FIRST_THEN_ALL:
 		return sched.FirstThenAll
+	case connracev1.Strategy_STRATEGY_FAMILY_FALLBACK:
+		return sched.FamilyFallback
+	case connracev1.Strategy_STRATEGY_ADAPTIVE:
+		return sched.Adaptive
 	default:
 		d.wrongf("options.strategy",
-			"is %d; allowed is STRATEGY_STAGGERED, STRATEGY_SEQUENTIAL, STRATEGY_ALL_AT_ONCE, STRATEGY_FIRST_THEN_ALL or unset", s)
+			"is %d; allowed is STRATEGY_STAGGERED, STRATEGY_SEQUENTIAL, STRATEGY_ALL_AT_ONCE, STRATEGY_FIRST_THEN_ALL, STRATEGY_FAMILY_FALLBACK, STRATEGY_ADAPTIVE or unset", s)
 	}
 	return sched.Staggered
+}
+
+func (d *decoder) version(v connracev1.HappyEyeballsVersion) sched.Version {
+	switch v {
+	case connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_UNSPECIFIED, connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3:
+	case connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V2:
+		return sched.V2
+	default:
+		d.wrongf("options.version", "is %d; allowed is HAPPY_EYEBALLS_VERSION_V2, HAPPY_EYEBALLS_VERSION_V3 or unset", v)
+	}
+	return sched.V3
 }

@@ -50,10 +50,15 @@ func selection(s racer.Selection) *connracev1.SelectionOptions {
 
 func raceOptions(o racer.Options) *connracev1.RaceOptions {
 	m := &connracev1.RaceOptions{
-		Strategy:       strategies[o.Strategy],
-		AttemptTimeout: durationpb.New(o.AttemptTimeout),
-		Timeout:        durationpb.New(o.Timeout),
-		MaxInFlight:    int32(o.MaxInFlight),
+		Strategy:               strategies[o.Strategy],
+		Version:                versions[o.Version],
+		AttemptDelayMultiplier: o.DelayMultiplier,
+		AdaptiveQuantile:       o.Quantile,
+		MaxBackupAttempts:      number(*o.MaxBackups),
+		Grace:                  durationpb.New(o.Grace),
+		AttemptTimeout:         durationpb.New(o.AttemptTimeout),
+		Timeout:                durationpb.New(o.Timeout),
+		MaxInFlight:            int32(o.MaxInFlight),
 	}
 	if o.AttemptDelay != nil {
 		m.AttemptDelay = durationpb.New(*o.AttemptDelay)
@@ -120,6 +125,9 @@ func candidate(c *racer.Candidate) *connracev1.Candidate {
 	for i := range c.Attempts {
 		m.Attempts = append(m.Attempts, attempt(&c.Attempts[i]))
 	}
+	if c.IfFirst != nil {
+		m.IfFirstDifference = durationpb.New(*c.IfFirst)
+	}
 	return m
 }
 
@@ -143,6 +151,8 @@ func attempt(a *racer.Attempt) *connracev1.Attempt {
 	m := &connracev1.Attempt{
 		Number:        int32(a.Number),
 		Trigger:       triggers[a.Trigger],
+		AttemptDelay:  attemptDelay(a.Delay, a.Basis),
+		DelayBasis:    bases[a.Basis],
 		EndOffset:     durationpb.New(a.End),
 		LocalEndpoint: endpoint(a.Local),
 		Outcome:       outcomes[a.Outcome],
@@ -162,6 +172,14 @@ func attempt(a *racer.Attempt) *connracev1.Attempt {
 	return m
 }
 
+// attemptDelay is unset where the strategy knows none.
+func attemptDelay(d time.Duration, b sched.Basis) *durationpb.Duration {
+	if b == sched.BasisNone {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
 func failure(f sched.Failure) *connracev1.Failure {
 	return &connracev1.Failure{ErrorType: f.Type, Errno: f.Errno, Message: f.Text, Fault: faults[f.Fault]}
 }
@@ -178,7 +196,7 @@ func winner(c *racer.Candidate) *connracev1.Winner {
 	if c == nil {
 		return nil
 	}
-	a := &c.Attempts[len(c.Attempts)-1]
+	a := c.Won()
 	return &connracev1.Winner{
 		Position:        int32(c.Position),
 		Endpoint:        c.Endpoint.String(),
@@ -190,6 +208,7 @@ func winner(c *racer.Candidate) *connracev1.Winner {
 		LocalEndpoint:   endpoint(a.Local),
 		WinOffset:       durationpb.New(a.End),
 		ConnectDuration: durationpb.New(a.Duration()),
+		AttemptNumber:   int32(a.Number),
 	}
 }
 
@@ -198,6 +217,7 @@ func cost(c racer.Cost) *connracev1.Cost {
 		AttemptCount:   int32(c.Attempts),
 		ConnectedCount: int32(c.Connected),
 		DroppedCount:   int32(c.Dropped),
+		BackupCount:    int32(c.Backups),
 	}
 }
 
@@ -230,10 +250,12 @@ func schedule(starts []racer.ScheduledStart) []*connracev1.ScheduledStart {
 	ms := make([]*connracev1.ScheduledStart, len(starts))
 	for i, st := range starts {
 		ms[i] = &connracev1.ScheduledStart{
-			Position:    int32(st.Position),
-			Endpoint:    st.Endpoint.String(),
-			StartOffset: durationpb.New(st.Start),
-			Trigger:     triggers[st.Trigger],
+			Position:     int32(st.Position),
+			Endpoint:     st.Endpoint.String(),
+			StartOffset:  durationpb.New(st.Start),
+			Trigger:      triggers[st.Trigger],
+			AttemptDelay: attemptDelay(st.Delay, st.Basis),
+			DelayBasis:   bases[st.Basis],
 		}
 	}
 	return ms

@@ -66,6 +66,85 @@ func TestEncodeAttemptThatNeverBegan(t *testing.T) {
 	}
 }
 
+// What has no delay is told from what has one of zero.
+func TestEncodeAttemptDelay(t *testing.T) {
+	t.Parallel()
+	for _, b := range named(sched.BasisNone) {
+		want := durationpb.New(0)
+		if b == sched.BasisNone {
+			want = nil
+		}
+		if got := attempt(&racer.Attempt{Basis: b}); !proto.Equal(got.GetAttemptDelay(), want) || got.GetDelayBasis() != bases[b] {
+			t.Errorf("attempt with basis %q is %v", b, got)
+		}
+		start := racer.ScheduledStart{Endpoint: netip.MustParseAddrPort("192.0.2.1:443"), Basis: b}
+		if got := schedule([]racer.ScheduledStart{start})[0]; !proto.Equal(got.GetAttemptDelay(), want) || got.GetDelayBasis() != bases[b] {
+			t.Errorf("start with basis %q is %v", b, got)
+		}
+	}
+}
+
+// The winner is told by the attempt that won, which need not be the first at its
+// address.
+func TestEncodeWinnerOfABackup(t *testing.T) {
+	t.Parallel()
+	got := winner(&racer.Candidate{
+		Position: 3, Endpoint: netip.MustParseAddrPort("192.0.2.1:443"), Index: -1, Outcome: sched.OutcomeWon,
+		Attempts: []racer.Attempt{
+			{Number: 4, Begun: true, Start: time.Second, End: 9 * time.Second, Outcome: sched.OutcomeCancelled},
+			{
+				Number: 7, Begun: true, Start: 5 * time.Second, End: 8 * time.Second, Outcome: sched.OutcomeWon,
+				Local: netip.MustParseAddrPort("192.0.2.9:1024"),
+			},
+		},
+	})
+	want := &connracev1.Winner{
+		Position: 3, Endpoint: "192.0.2.1:443", Address: "192.0.2.1", Port: 443,
+		Family: connracev1.AddressFamily_ADDRESS_FAMILY_IPV4, AttemptNumber: 7, LocalEndpoint: "192.0.2.9:1024",
+		WinOffset: durationpb.New(8 * time.Second), ConnectDuration: durationpb.New(3 * time.Second),
+	}
+	if !proto.Equal(got, want) {
+		t.Errorf("the winner is %v, want %v", got, want)
+	}
+}
+
+// A candidate that would have been sooner than the winner has a negative
+// difference, one that took as long has zero, and one that nobody knows has none.
+func TestEncodeIfFirstDifference(t *testing.T) {
+	t.Parallel()
+	sooner, same := -1500*time.Millisecond, time.Duration(0)
+	for _, c := range []struct {
+		known *time.Duration
+		want  *durationpb.Duration
+	}{{&sooner, &durationpb.Duration{Seconds: -1, Nanos: -500_000_000}}, {&same, &durationpb.Duration{}}, {nil, nil}} {
+		if got := candidate(&racer.Candidate{IfFirst: c.known}).GetIfFirstDifference(); !proto.Equal(got, c.want) {
+			t.Errorf("the difference is %v, want %v", got, c.want)
+		}
+	}
+}
+
+// What no race does yet has its words: an attempt of several stages.
+func TestEncodeStages(t *testing.T) {
+	t.Parallel()
+	at := netip.MustParseAddrPort("192.0.2.1:443")
+	for want, entry := range map[connracev1.TranscriptEventKind]sched.Entry{
+		connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED: {
+			At: time.Second, Event: sched.Event{Kind: sched.Progressed, Attempt: 1},
+		},
+		connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED: {
+			At: time.Second, Action: sched.Action{Kind: sched.Proceed, Attempt: 1},
+		},
+	} {
+		got := transcriptEvent(&racer.Entry{Entry: entry, Endpoint: at})
+		want := &connracev1.TranscriptEvent{
+			Offset: durationpb.New(time.Second), Kind: want, Attempt: proto.Int32(2), Endpoint: at.String(),
+		}
+		if !proto.Equal(got, want) {
+			t.Errorf("the event is %v, want %v", got, want)
+		}
+	}
+}
+
 // Every reason has its sentence with the rule, and only the last place has none.
 func TestEncodeRankExplanation(t *testing.T) {
 	t.Parallel()

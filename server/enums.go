@@ -16,10 +16,16 @@ var (
 		addrsel.FamilyIPv6: connracev1.AddressFamily_ADDRESS_FAMILY_IPV6,
 	}
 	strategies = map[sched.Strategy]connracev1.Strategy{
-		sched.Staggered:    connracev1.Strategy_STRATEGY_STAGGERED,
-		sched.Sequential:   connracev1.Strategy_STRATEGY_SEQUENTIAL,
-		sched.AllAtOnce:    connracev1.Strategy_STRATEGY_ALL_AT_ONCE,
-		sched.FirstThenAll: connracev1.Strategy_STRATEGY_FIRST_THEN_ALL,
+		sched.Staggered:      connracev1.Strategy_STRATEGY_STAGGERED,
+		sched.Sequential:     connracev1.Strategy_STRATEGY_SEQUENTIAL,
+		sched.AllAtOnce:      connracev1.Strategy_STRATEGY_ALL_AT_ONCE,
+		sched.FirstThenAll:   connracev1.Strategy_STRATEGY_FIRST_THEN_ALL,
+		sched.FamilyFallback: connracev1.Strategy_STRATEGY_FAMILY_FALLBACK,
+		sched.Adaptive:       connracev1.Strategy_STRATEGY_ADAPTIVE,
+	}
+	versions = map[sched.Version]connracev1.HappyEyeballsVersion{
+		sched.V3: connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3,
+		sched.V2: connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V2,
 	}
 	origins = map[racer.Origin]connracev1.Origin{
 		racer.OriginLiteral: connracev1.Origin_ORIGIN_LITERAL,
@@ -27,8 +33,10 @@ var (
 		racer.OriginAAAA:    connracev1.Origin_ORIGIN_AAAA,
 	}
 	recordTypes = map[sched.RecordType]connracev1.RecordType{
-		sched.A:    connracev1.RecordType_RECORD_TYPE_A,
-		sched.AAAA: connracev1.RecordType_RECORD_TYPE_AAAA,
+		sched.A:     connracev1.RecordType_RECORD_TYPE_A,
+		sched.AAAA:  connracev1.RecordType_RECORD_TYPE_AAAA,
+		sched.HTTPS: connracev1.RecordType_RECORD_TYPE_HTTPS,
+		sched.SVCB:  connracev1.RecordType_RECORD_TYPE_SVCB,
 	}
 	queryOutcomes = map[sched.Answer]connracev1.QueryOutcome{
 		sched.Positive: connracev1.QueryOutcome_QUERY_OUTCOME_ANSWERED,
@@ -53,6 +61,7 @@ var (
 		sched.SkipFamily:    connracev1.SkipReason_SKIP_REASON_FAMILY_EXCLUDED,
 		sched.SkipDuplicate: connracev1.SkipReason_SKIP_REASON_DUPLICATE,
 		sched.SkipTooMany:   connracev1.SkipReason_SKIP_REASON_TOO_MANY_ADDRESSES,
+		sched.SkipProtocol:  connracev1.SkipReason_SKIP_REASON_NO_COMMON_PROTOCOL,
 	}
 	rankReasons = map[addrsel.Reason]connracev1.RankReason{
 		addrsel.ReasonLast:            connracev1.RankReason_RANK_REASON_UNSPECIFIED,
@@ -66,6 +75,8 @@ var (
 		addrsel.ReasonInputOrder:      connracev1.RankReason_RANK_REASON_INPUT_ORDER,
 		addrsel.ReasonInterleave:      connracev1.RankReason_RANK_REASON_INTERLEAVE,
 		addrsel.ReasonPreferredFamily: connracev1.RankReason_RANK_REASON_PREFERRED_FAMILY,
+		addrsel.ReasonProtocol:        connracev1.RankReason_RANK_REASON_PROTOCOL,
+		addrsel.ReasonService:         connracev1.RankReason_RANK_REASON_SERVICE,
 	}
 	triggers = map[sched.Trigger]connracev1.AttemptTrigger{
 		sched.TriggerFirst:        connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST,
@@ -74,6 +85,14 @@ var (
 		sched.TriggerAllAtOnce:    connracev1.AttemptTrigger_ATTEMPT_TRIGGER_ALL_AT_ONCE,
 		sched.TriggerNewAddress:   connracev1.AttemptTrigger_ATTEMPT_TRIGGER_NEW_ADDRESS,
 		sched.TriggerSlotFree:     connracev1.AttemptTrigger_ATTEMPT_TRIGGER_SLOT_FREE,
+		sched.TriggerBackup:       connracev1.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP,
+	}
+	bases = map[sched.Basis]connracev1.DelayBasis{
+		sched.BasisNone:         connracev1.DelayBasis_DELAY_BASIS_UNSPECIFIED,
+		sched.BasisConfigured:   connracev1.DelayBasis_DELAY_BASIS_CONFIGURED,
+		sched.BasisNothingKnown: connracev1.DelayBasis_DELAY_BASIS_NOTHING_KNOWN,
+		sched.BasisRTO:          connracev1.DelayBasis_DELAY_BASIS_RETRANSMISSION_TIMEOUT,
+		sched.BasisQuantile:     connracev1.DelayBasis_DELAY_BASIS_QUANTILE,
 	}
 	causes = map[sched.Cause]connracev1.GiveUpCause{
 		sched.CauseNone:    connracev1.GiveUpCause_GIVE_UP_CAUSE_UNSPECIFIED,
@@ -98,6 +117,7 @@ var (
 		sched.EndNameNotFound:     connracev1.EndReason_END_REASON_NAME_NOT_FOUND,
 		sched.EndResolutionFailed: connracev1.EndReason_END_REASON_RESOLUTION_FAILED,
 		sched.EndAllSkipped:       connracev1.EndReason_END_REASON_ALL_SKIPPED,
+		sched.EndServiceFailed:    connracev1.EndReason_END_REASON_SERVICE_FAILED,
 	}
 	verdicts = map[racer.Verdict]connracev1.Verdict{
 		racer.Reachable:    connracev1.Verdict_VERDICT_REACHABLE,
@@ -106,19 +126,21 @@ var (
 		racer.Inconclusive: connracev1.Verdict_VERDICT_INCONCLUSIVE,
 	}
 	eventKinds = map[sched.EventKind]connracev1.TranscriptEventKind{
-		sched.Resolved:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_RESOLVED,
-		sched.Started:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_STARTED,
-		sched.Connected: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_CONNECTED,
-		sched.Failed:    connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_FAILED,
-		sched.Cancelled: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_CANCELLED,
-		sched.Stopped:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_STOPPED,
+		sched.Resolved:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_RESOLVED,
+		sched.Started:    connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_STARTED,
+		sched.Connected:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_CONNECTED,
+		sched.Progressed: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED,
+		sched.Failed:     connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_FAILED,
+		sched.Cancelled:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_CANCELLED,
+		sched.Stopped:    connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_STOPPED,
 	}
 	actionKinds = map[sched.ActionKind]connracev1.TranscriptEventKind{
-		sched.Query:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_QUERY_SENT,
-		sched.Start:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_REQUESTED,
-		sched.Cancel: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_GIVEN_UP,
-		sched.Won:    connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_WON,
-		sched.Settle: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_SETTLED,
-		sched.Finish: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_FINISHED,
+		sched.Query:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_QUERY_SENT,
+		sched.Start:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_REQUESTED,
+		sched.Proceed: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED,
+		sched.Cancel:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_GIVEN_UP,
+		sched.Won:     connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_WON,
+		sched.Settle:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_SETTLED,
+		sched.Finish:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_FINISHED,
 	}
 )

@@ -100,6 +100,85 @@ func raceInTheLab(t *testing.T, watch *netlabtest.Watch) {
 	watch.Near("the end", reply.GetRun().GetDuration().AsDuration(), first+410*time.Millisecond)
 }
 
+// The first SYN gets lost, and the second attempt at the same address wins long
+// before the kernel would have repeated it.
+func TestBackupInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, backupInTheLab)
+}
+
+func backupInTheLab(t *testing.T, watch *netlabtest.Watch) {
+	scene, d := inLab(t, "lost-syn.yaml")
+	reply, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{Target: "site.example:80", IncludeTranscript: true})
+	must(t, err)
+	tellsRace(t, reply)
+	fits(t, reply.GetRun(), reply.GetCandidates())
+	c := reply.GetCandidates()[0]
+	if len(c.GetAttempts()) != 2 || c.GetOutcome() != connracev1.Outcome_OUTCOME_WON || reply.GetWinner().GetAttemptNumber() != 2 {
+		t.Fatalf("the candidate is %v, the winner %v; want the second attempt to win", c, reply.GetWinner())
+	}
+	first, second := c.GetAttempts()[0], c.GetAttempts()[1]
+	if first.GetOutcome() != connracev1.Outcome_OUTCOME_CANCELLED || second.GetTrigger() != connracev1.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP {
+		t.Errorf("the attempts are %v and %v, want the second one to be a backup, and the first given up", first, second)
+	}
+	same(t, reply.GetCost(), &connracev1.Cost{AttemptCount: 2, ConnectedCount: 1, BackupCount: 1})
+	start := first.GetStartOffset().AsDuration()
+	watch.Near("the start of the backup", second.GetStartOffset().AsDuration(), start+250*time.Millisecond)
+	watch.Near("the win", reply.GetWinner().GetWinOffset().AsDuration(), start+270*time.Millisecond)
+	if won := winning(t, reply); won != second {
+		t.Errorf("%v won, want the backup", won)
+	}
+	if to, _ := syns(t, scene); len(to) != 2 {
+		t.Errorf("SYNs went to %v, want two", to)
+	}
+}
+
+// With a grace the reply tells of everyone what it would have come to.
+func TestGraceInTheLab(t *testing.T) {
+	netlabtest.Punctually(t, graceInTheLab)
+}
+
+func graceInTheLab(t *testing.T, watch *netlabtest.Watch) {
+	_, d := inLab(t, "six-addresses.yaml")
+	reply, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{
+		Target: "site.example:80", IncludeTranscript: true,
+		Options: &connracev1.RaceOptions{Strategy: allAtOnce, Grace: durationpb.New(400 * time.Millisecond)},
+	})
+	must(t, err)
+	tellsRace(t, reply)
+	first := firstStart(reply.GetCandidates())
+	watch.Near("the win", reply.GetWinner().GetWinOffset().AsDuration(), first+10*time.Millisecond)
+	watch.Near("the end", reply.GetRun().GetDuration().AsDuration(), reply.GetWinner().GetWinOffset().AsDuration()+400*time.Millisecond)
+	const (
+		won       = connracev1.Outcome_OUTCOME_WON
+		late      = connracev1.Outcome_OUTCOME_CONNECTED_LATE
+		failed    = connracev1.Outcome_OUTCOME_FAILED
+		cancelled = connracev1.Outcome_OUTCOME_CANCELLED
+	)
+	want := map[string]struct {
+		outcome connracev1.Outcome
+		took    time.Duration // to connect
+	}{
+		"[2001:db8:80::1]:80": {cancelled, 0},
+		"[2001:db8:80::2]:80": {failed, 0},
+		"[2001:db8:80::3]:80": {late, 160 * time.Millisecond},
+		"198.51.100.1:80":     {failed, 0},
+		"198.51.100.2:80":     {late, 80 * time.Millisecond},
+		"198.51.100.3:80":     {won, 10 * time.Millisecond},
+	}
+	for _, c := range reply.GetCandidates() {
+		w := want[c.GetEndpoint()]
+		if c.GetOutcome() != w.outcome {
+			t.Errorf("%s is %v, want %v", c.GetEndpoint(), c.GetOutcome(), w.outcome)
+		}
+		if w.took > 0 {
+			since := max(first, known(reply.GetRun(), c))
+			connected := reply.GetWinner().GetWinOffset().AsDuration() + c.GetIfFirstDifference().AsDuration()
+			watch.Near("the handshake with "+c.GetEndpoint(), connected-since, w.took)
+		}
+	}
+	same(t, reply.GetCost(), &connracev1.Cost{AttemptCount: 6, ConnectedCount: 3, DroppedCount: 2})
+}
+
 // A probe of the same: all six, each with its own trouble or time.
 func TestProbeInTheLab(t *testing.T) {
 	netlabtest.Punctually(t, probeInTheLab)

@@ -258,15 +258,21 @@ func TestLargeRefusalArrives(t *testing.T) {
 				_, err := rpc.Race(ctx, &connracev1.RaceRequest{Candidates: candidates(bad...)})
 				return err
 			})
-			_, info := refusedBecause(t, st.Err(), codes.InvalidArgument, "INVALID_REQUEST")
-			if n := info.GetMetadata()["violation_count"]; n != strconv.Itoa(len(bad)) {
-				t.Errorf("the ErrorInfo counts %s violations, want %d", n, len(bad))
-			}
-			got := detail[*errdetails.BadRequest](t, st).GetFieldViolations()
-			if len(got) == 0 || got[0].GetField() != "candidates[0].endpoint" {
-				t.Errorf("the violations are %v, want candidates[0].endpoint first", got)
-			}
+			refusesMuch(t, st, "candidates[0].endpoint", len(bad))
 		})
+	}
+}
+
+// refusesMuch wants a refusal of so many fields, of which it shows the first ones.
+func refusesMuch(t *testing.T, st *status.Status, first string, count int) {
+	t.Helper()
+	_, info := refusedBecause(t, st.Err(), codes.InvalidArgument, "INVALID_REQUEST")
+	if n := info.GetMetadata()["violation_count"]; n != strconv.Itoa(count) {
+		t.Errorf("the ErrorInfo counts %s violations, want %d", n, count)
+	}
+	got := detail[*errdetails.BadRequest](t, st).GetFieldViolations()
+	if len(got) == 0 || got[0].GetField() != first {
+		t.Errorf("the violations are %v, want %s first", got, first)
 	}
 }
 

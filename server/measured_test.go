@@ -14,10 +14,11 @@ import (
 )
 
 // measured fields differ from run to run, and two are sentences about them. All
-// others are exact, the durations of options and intervals too.
+// others are exact, the durations of options, intervals and attempt delays too.
 var measured = map[protoreflect.Name][]protoreflect.Name{
 	"Run":             {"start_time", "duration"},
 	"Query":           {"start_offset", "duration"},
+	"Candidate":       {"if_first_difference"},
 	"Attempt":         {"start_offset", "end_offset", "local_endpoint"},
 	"Phase":           {"start_offset", "duration"},
 	"Winner":          {"local_endpoint", "win_offset", "connect_duration"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,11 +27,15 @@ var (
 		MaxAddressesPerAnswer:   64,
 	}
 	defaultOptions = &connracev1.RaceOptions{
-		Strategy:       connracev1.Strategy_STRATEGY_STAGGERED,
-		AttemptDelay:   durationpb.New(250 * time.Millisecond),
-		AttemptTimeout: durationpb.New(5 * time.Second),
-		Timeout:        durationpb.New(30 * time.Second),
-		MaxInFlight:    128,
+		Strategy:               connracev1.Strategy_STRATEGY_STAGGERED,
+		Version:                connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3,
+		AttemptDelay:           durationpb.New(250 * time.Millisecond),
+		AttemptDelayMultiplier: 1,
+		MaxBackupAttempts:      proto.Int32(2),
+		Grace:                  durationpb.New(0),
+		AttemptTimeout:         durationpb.New(5 * time.Second),
+		Timeout:                durationpb.New(30 * time.Second),
+		MaxInFlight:            128,
 	}
 	defaultProbeOptions = &connracev1.ProbeOptions{
 		AttemptTimeout: durationpb.New(5 * time.Second),
@@ -42,10 +47,13 @@ var (
 	sequential = &connracev1.RaceOptions{Strategy: connracev1.Strategy_STRATEGY_SEQUENTIAL}
 	// sequentially is what a reply makes of sequential.
 	sequentially = &connracev1.RaceOptions{
-		Strategy:       connracev1.Strategy_STRATEGY_SEQUENTIAL,
-		AttemptTimeout: durationpb.New(5 * time.Second),
-		Timeout:        durationpb.New(30 * time.Second),
-		MaxInFlight:    128,
+		Strategy:          connracev1.Strategy_STRATEGY_SEQUENTIAL,
+		Version:           connracev1.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3,
+		MaxBackupAttempts: proto.Int32(0),
+		Grace:             durationpb.New(0),
+		AttemptTimeout:    durationpb.New(5 * time.Second),
+		Timeout:           durationpb.New(30 * time.Second),
+		MaxInFlight:       128,
 	}
 	refusal = &connracev1.Failure{
 		ErrorType: "connection_refused",
@@ -89,7 +97,7 @@ func last(c *connracev1.Candidate) *connracev1.Candidate {
 	return c
 }
 
-// tried gives a candidate its only attempt.
+// tried gives a candidate an attempt, which decides its outcome.
 func tried(c *connracev1.Candidate, number int32, why connracev1.AttemptTrigger, how connracev1.Outcome) *connracev1.Candidate {
 	a := &connracev1.Attempt{
 		Number:      number,
@@ -109,11 +117,21 @@ func tried(c *connracev1.Candidate, number int32, why connracev1.AttemptTrigger,
 	case connracev1.Outcome_OUTCOME_WON, connracev1.Outcome_OUTCOME_CONNECTED:
 		a.LocalEndpoint = someText
 	}
+	if how == connracev1.Outcome_OUTCOME_WON {
+		c.IfFirstDifference = someDuration
+	}
 	c.Outcome, c.Attempts = how, append(c.GetAttempts(), a)
 	return c
 }
 
-func won(position int32, at netip.AddrPort) *connracev1.Winner {
+// paced gives a candidate's latest attempt the delay that the caller asked for.
+func paced(c *connracev1.Candidate, delay time.Duration) *connracev1.Candidate {
+	a := c.GetAttempts()[len(c.GetAttempts())-1]
+	a.AttemptDelay, a.DelayBasis = durationpb.New(delay), connracev1.DelayBasis_DELAY_BASIS_CONFIGURED
+	return c
+}
+
+func won(position, attempt int32, at netip.AddrPort) *connracev1.Winner {
 	return &connracev1.Winner{
 		Position:        position,
 		Endpoint:        at.String(),
@@ -123,6 +141,7 @@ func won(position int32, at netip.AddrPort) *connracev1.Winner {
 		LocalEndpoint:   someText,
 		WinOffset:       someDuration,
 		ConnectDuration: someDuration,
+		AttemptNumber:   attempt,
 	}
 }
 
@@ -139,9 +158,9 @@ func TestRaceToOneAddress(t *testing.T) {
 	same(t, reply, &connracev1.RaceResponse{
 		Run:     run(connracev1.EndReason_END_REASON_WON),
 		Options: defaultOptions,
-		Winner:  won(1, good.Addr()),
+		Winner:  won(1, 1, good.Addr()),
 		Candidates: []*connracev1.Candidate{
-			tried(last(literal(1, good.Addr())), 1, first, connracev1.Outcome_OUTCOME_WON),
+			paced(tried(last(literal(1, good.Addr())), 1, first, connracev1.Outcome_OUTCOME_WON), 250*time.Millisecond),
 		},
 		Cost: &connracev1.Cost{AttemptCount: 1, ConnectedCount: 1},
 	})
@@ -176,7 +195,7 @@ func TestRaceOfCandidates(t *testing.T) {
 	twin := last(literal(3, good))
 	twin.Label, twin.Index = "green again", proto.Int32(2)
 	twin.Outcome, twin.SkipReason = connracev1.Outcome_OUTCOME_SKIPPED, connracev1.SkipReason_SKIP_REASON_DUPLICATE
-	winner := won(2, good)
+	winner := won(2, 2, good)
 	winner.Label, winner.Index = "green", proto.Int32(1)
 	same(t, reply, &connracev1.RaceResponse{
 		Run:        run(connracev1.EndReason_END_REASON_WON),
@@ -208,7 +227,7 @@ func TestRaceOfCandidates(t *testing.T) {
 func winsAsItsAttemptSays(t *testing.T, reply *connracev1.RaceResponse) {
 	t.Helper()
 	w := reply.GetWinner()
-	a := reply.GetCandidates()[w.GetPosition()-1].GetAttempts()[0]
+	a := winning(t, reply)
 	took := a.GetEndOffset().AsDuration() - a.GetStartOffset().AsDuration()
 	if w.GetLocalEndpoint() != a.GetLocalEndpoint() || w.GetWinOffset().AsDuration() != a.GetEndOffset().AsDuration() ||
 		w.GetConnectDuration().AsDuration() != took {
@@ -218,6 +237,26 @@ func winsAsItsAttemptSays(t *testing.T, reply *connracev1.RaceResponse) {
 	if err != nil || local.Addr() != one || local.Port() == 0 {
 		t.Errorf("the local end is %q (%v), want a port of 127.0.0.1", w.GetLocalEndpoint(), err)
 	}
+}
+
+// winning returns the attempt that the winner's number means, which must be the
+// only one that won.
+func winning(t *testing.T, reply *connracev1.RaceResponse) *connracev1.Attempt {
+	t.Helper()
+	w := reply.GetWinner()
+	var won []*connracev1.Attempt
+	for _, c := range reply.GetCandidates() {
+		for _, a := range c.GetAttempts() {
+			if a.GetOutcome() == connracev1.Outcome_OUTCOME_WON {
+				won = append(won, a)
+			}
+		}
+	}
+	at := reply.GetCandidates()[w.GetPosition()-1]
+	if len(won) != 1 || won[0].GetNumber() != w.GetAttemptNumber() || !slices.Contains(at.GetAttempts(), won[0]) {
+		t.Fatalf("the attempts that won are %v, want one, of the number and the candidate that %v names", won, w)
+	}
+	return won[0]
 }
 
 // One question is answered, the other one never is: the race does not wait.
@@ -243,7 +282,7 @@ func TestRaceByName(t *testing.T) {
 	want := &connracev1.RaceResponse{
 		Run:        run(connracev1.EndReason_END_REASON_WON),
 		Options:    sequentially,
-		Winner:     won(2, good),
+		Winner:     won(2, 2, good),
 		Candidates: []*connracev1.Candidate{failed, winner},
 		Cost:       &connracev1.Cost{AttemptCount: 2, ConnectedCount: 1},
 		Masked:     unmeasured(reply.GetMasked()),
@@ -281,13 +320,15 @@ func TestRaceMasksSilence(t *testing.T) {
 
 	fits(t, reply.GetRun(), reply.GetCandidates())
 	silent := tried(literal(1, hole), 1, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST, connracev1.Outcome_OUTCOME_CANCELLED)
-	silent.Index = proto.Int32(0)
 	winner := tried(last(literal(2, good)), 2, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_ATTEMPT_DELAY, connracev1.Outcome_OUTCOME_WON)
-	winner.Index = proto.Int32(1)
+	for i, c := range []*connracev1.Candidate{silent, winner} {
+		paced(c, 100*time.Millisecond).Index = proto.Int32(int32(i))
+	}
 	same(t, &connracev1.RaceResponse{Candidates: reply.GetCandidates(), Cost: reply.GetCost()}, &connracev1.RaceResponse{
 		Candidates: []*connracev1.Candidate{silent, winner},
 		Cost:       &connracev1.Cost{AttemptCount: 2, ConnectedCount: 1},
 	})
+	tellsDifferences(t, reply)
 	masked := reply.GetMasked().GetAddresses()[0]
 	silence := masked.GetDuration().AsDuration()
 	if masked.GetOutcome() != connracev1.Outcome_OUTCOME_CANCELLED || masked.GetFailure() != nil || silence < 100*time.Millisecond {
@@ -345,7 +386,7 @@ func TestRaceTimesOut(t *testing.T) {
 	})
 	must(t, err)
 	began(t, reply.GetRun(), before)
-	c := tried(last(literal(1, hole)), 1, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST, connracev1.Outcome_OUTCOME_TIMED_OUT)
+	c := paced(tried(last(literal(1, hole)), 1, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST, connracev1.Outcome_OUTCOME_TIMED_OUT), 250*time.Millisecond)
 	message := reply.GetCandidates()[0].GetAttempts()[0].GetFailure().GetMessage()
 	if !strings.Contains(message, "30ms") {
 		t.Errorf("the failure is %q and does not say how long the silence was", message)

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,17 +32,12 @@ func TestRankByName(t *testing.T) {
 		Run:        run(connracev1.EndReason_END_REASON_COMPLETED),
 		Options:    defaultOptions,
 		Candidates: []*connracev1.Candidate{first, second},
-		Schedule: []*connracev1.ScheduledStart{{
-			Position:    1,
-			Endpoint:    "127.0.0.2:443",
-			StartOffset: someDuration,
-			Trigger:     connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST,
-		}, {
-			Position:    2,
-			Endpoint:    "127.0.0.1:443",
-			StartOffset: someDuration,
-			Trigger:     connracev1.AttemptTrigger_ATTEMPT_TRIGGER_ATTEMPT_DELAY,
-		}},
+		Schedule: []*connracev1.ScheduledStart{
+			scheduled(first, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST),
+			scheduled(second, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_ATTEMPT_DELAY),
+			scheduled(first, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP),
+			scheduled(second, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP),
+		},
 	}
 	want.Run.Selection = proto.CloneOf(defaultSelection)
 	want.Run.Selection.OnlyFamily = connracev1.AddressFamily_ADDRESS_FAMILY_IPV4
@@ -60,10 +54,22 @@ func TestRankByName(t *testing.T) {
 	// The schedule begins with the answer and goes on by the attempt delay.
 	query := reply.GetRun().GetResolution().GetQueries()[0]
 	answered := query.GetStartOffset().AsDuration() + query.GetDuration().AsDuration()
-	starts := reply.GetSchedule()
-	a, b := starts[0].GetStartOffset().AsDuration(), starts[1].GetStartOffset().AsDuration()
-	if a != answered || b != a+250*time.Millisecond {
-		t.Errorf("the schedule starts at %v and %v; want the answer's %v, and 250ms later", a, b, answered)
+	for i, start := range reply.GetSchedule() {
+		if got, want := start.GetStartOffset().AsDuration(), answered+time.Duration(i)*250*time.Millisecond; got != want {
+			t.Errorf("start %d is at %v, want %v: the answer came at %v, and 250ms lie between two", i+1, got, want, answered)
+		}
+	}
+}
+
+// scheduled is a start by the default delay.
+func scheduled(c *connracev1.Candidate, why connracev1.AttemptTrigger) *connracev1.ScheduledStart {
+	return &connracev1.ScheduledStart{
+		Position:     c.GetPosition(),
+		Endpoint:     c.GetEndpoint(),
+		StartOffset:  someDuration,
+		Trigger:      why,
+		AttemptDelay: durationpb.New(250 * time.Millisecond),
+		DelayBasis:   connracev1.DelayBasis_DELAY_BASIS_CONFIGURED,
 	}
 }
 
@@ -138,90 +144,6 @@ func TestRankSkips(t *testing.T) {
 		}
 		if got[1].GetPosition() != 2 || got[1].GetOutcome() != connracev1.Outcome_OUTCOME_SKIPPED || got[1].GetSkipReason() != c.want {
 			t.Errorf("%s: second is %v, want it skipped for %v", name, got[1], c.want)
-		}
-	}
-}
-
-// The options of the request come back as they are used.
-func TestRankEchoesOptions(t *testing.T) {
-	t.Parallel()
-	d := serve(t, plain())
-	selection := &connracev1.SelectionOptions{
-		OnlyFamily:              connracev1.AddressFamily_ADDRESS_FAMILY_IPV6,
-		PreferredFamily:         connracev1.AddressFamily_ADDRESS_FAMILY_IPV6,
-		FirstAddressFamilyCount: 2,
-		ResolutionDelay:         durationpb.New(0),
-		MaxAddressesPerAnswer:   3,
-	}
-	options := &connracev1.RaceOptions{
-		Strategy:       connracev1.Strategy_STRATEGY_STAGGERED,
-		AttemptDelay:   durationpb.New(300 * time.Millisecond),
-		AttemptTimeout: durationpb.New(time.Second),
-		Timeout:        durationpb.New(2 * time.Second),
-		MaxInFlight:    4,
-	}
-	reply, err := d.rpc.ResolveAndRank(patient(t), &connracev1.ResolveAndRankRequest{
-		Target: "127.0.0.1:80", Selection: selection, Options: options,
-	})
-	must(t, err)
-	if got := reply.GetRun().GetSelection(); !proto.Equal(got, selection) {
-		t.Errorf("selection is %v, want %v", got, selection)
-	}
-	if !proto.Equal(reply.GetOptions(), options) {
-		t.Errorf("options are %v, want %v", reply.GetOptions(), options)
-	}
-	if len(reply.GetRun().GetWarnings()) > 0 {
-		t.Errorf("warnings are %v", reply.GetRun().GetWarnings())
-	}
-}
-
-// An attempt delay outside the RFC's bounds is put into them, one below its
-// recommendation is taken, and both are said.
-func TestRankWarnsOfTheAttemptDelay(t *testing.T) {
-	t.Parallel()
-	d := serve(t, plain())
-	sequential, allAtOnce := connracev1.Strategy_STRATEGY_SEQUENTIAL, connracev1.Strategy_STRATEGY_ALL_AT_ONCE
-	for _, c := range []struct {
-		strategy connracev1.Strategy
-		asked    time.Duration
-		want     *durationpb.Duration
-		says     []string // the warning
-	}{
-		{0, 0, durationpb.New(10 * time.Millisecond), []string{"0s", "10ms", "2s", "RFC 8305"}},
-		{0, time.Nanosecond, durationpb.New(10 * time.Millisecond), []string{"1ns", "10ms", "2s", "RFC 8305"}},
-		{0, 3 * time.Second, durationpb.New(2 * time.Second), []string{"3s", "10ms", "2s", "RFC 8305"}},
-		{0, 50 * time.Millisecond, durationpb.New(50 * time.Millisecond), []string{"50ms", "100ms", "RFC 8305"}},
-		{0, 100 * time.Millisecond, durationpb.New(100 * time.Millisecond), nil},
-		{0, 2 * time.Second, durationpb.New(2 * time.Second), nil},
-		{sequential, 250 * time.Millisecond, nil, []string{"no effect"}},
-		{allAtOnce, 250 * time.Millisecond, nil, []string{"no effect"}},
-	} {
-		reply, err := d.rpc.ResolveAndRank(patient(t), &connracev1.ResolveAndRankRequest{
-			Target:  "127.0.0.1:80",
-			Options: &connracev1.RaceOptions{Strategy: c.strategy, AttemptDelay: durationpb.New(c.asked)},
-		})
-		must(t, err)
-		if got := reply.GetOptions().GetAttemptDelay(); !proto.Equal(got, c.want) {
-			t.Errorf("%v of %v: the delay is %v, want %v", c.asked, c.strategy, got, c.want)
-		}
-		warns(t, reply.GetRun(), "options.attempt_delay", c.says)
-	}
-}
-
-// warns wants one warning about the field that says all these words, or none
-// when there are no words.
-func warns(t *testing.T, run *connracev1.Run, field string, says []string) {
-	t.Helper()
-	warnings := run.GetWarnings()
-	if len(warnings) != min(len(says), 1) {
-		t.Errorf("warnings are %v, want %d of %s that says %q", warnings, min(len(says), 1), field, says)
-		return
-	}
-	for _, w := range warnings {
-		for _, word := range says {
-			if w.GetField() != field || !strings.Contains(w.GetMessage(), word) {
-				t.Errorf("the warning is %v, want one of %s that says %q", w, field, word)
-			}
 		}
 	}
 }

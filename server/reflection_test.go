@@ -100,6 +100,8 @@ func TestReflectionHasComments(t *testing.T) {
 			racerService + ".Race":                  "Race opens connections until one succeeds",
 			"connrace.v1.RaceRequest.target":        "such as \"example.com:443\"",
 			"connrace.v1.RaceOptions.attempt_delay": "Connection Attempt Delay",
+			"connrace.v1.RaceOptions.grace":         "attempts that have lost may go on",
+			"connrace.v1.STRATEGY_ADAPTIVE":         "RFC 6298",
 			"connrace.v1.Verdict":                   "Verdict sums a probe up",
 		} {
 			if got := comment(t, r.file(t, symbol)[0], symbol); !strings.Contains(got, want) {
@@ -131,6 +133,46 @@ func TestReflectionHasCommentsInEveryFile(t *testing.T) {
 			t.Errorf("%s: %d files of ours, want 5", version, own)
 		}
 	}
+}
+
+// Nothing of the contract is described without a word.
+func TestReflectionLeavesNothingOut(t *testing.T) {
+	t.Parallel()
+	r := reflect(t, serve(t, plain()).conn, "v1")
+	described := 0
+	for _, file := range r.file(t, racerService) {
+		if file.GetPackage() != "connrace.v1" {
+			continue
+		}
+		for _, symbol := range symbols(file) {
+			if comment(t, file, symbol) == "" {
+				t.Errorf("%s has no comment", symbol)
+			}
+			described++
+		}
+	}
+	if described < 200 {
+		t.Errorf("%d messages, fields, enums and values; want them all", described)
+	}
+}
+
+// symbols are the full names of a file's messages, fields, enums and values.
+func symbols(file *descriptorpb.FileDescriptorProto) []string {
+	var all []string
+	for _, m := range file.GetMessageType() {
+		name := file.GetPackage() + "." + m.GetName()
+		all = append(all, name)
+		for _, f := range m.GetField() {
+			all = append(all, name+"."+f.GetName())
+		}
+	}
+	for _, e := range file.GetEnumType() {
+		all = append(all, file.GetPackage()+"."+e.GetName())
+		for _, v := range e.GetValue() { // a sibling of its enum
+			all = append(all, file.GetPackage()+"."+v.GetName())
+		}
+	}
+	return all
 }
 
 // comment returns what stands above a symbol in its file.

@@ -2,12 +2,14 @@ package server_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/connrace/connrace/internal/netlab"
@@ -82,21 +84,28 @@ func named65() []*connracev1.CandidateSpec {
 	return specs
 }
 
+// refuses asks all RPCs for what is wrong with a target or a selection: these are
+// the same in all.
+func refuses(t *testing.T, d *daemon, req *connracev1.RaceRequest, want ...violation) {
+	t.Helper()
+	ctx, target, specs, selection := patient(t), req.GetTarget(), req.GetCandidates(), req.GetSelection()
+	_, err := d.rpc.Race(ctx, req)
+	violates(t, err, want...)
+	_, err = d.rpc.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: target, Candidates: specs, Selection: selection})
+	violates(t, err, want...)
+	_, err = d.rpc.Probe(ctx, &connracev1.ProbeRequest{Target: target, Candidates: specs, Selection: selection})
+	violates(t, err, want...)
+	_, err = watch(t, d, &connracev1.WatchProbeRequest{Target: target, Candidates: specs, Selection: selection}).Recv()
+	violates(t, err, want...)
+}
+
 func TestBadTargets(t *testing.T) {
 	t.Parallel()
 	d := serve(t, plain())
 	for name, c := range badTargets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx := patient(t)
-			_, err := d.rpc.Race(ctx, &connracev1.RaceRequest{Target: c.target, Candidates: c.candidates})
-			violates(t, err, c.want...)
-			_, err = d.rpc.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: c.target, Candidates: c.candidates})
-			violates(t, err, c.want...)
-			_, err = d.rpc.Probe(ctx, &connracev1.ProbeRequest{Target: c.target, Candidates: c.candidates})
-			violates(t, err, c.want...)
-			_, err = watch(t, d, &connracev1.WatchProbeRequest{Target: c.target, Candidates: c.candidates}).Recv()
-			violates(t, err, c.want...)
+			refuses(t, d, &connracev1.RaceRequest{Target: c.target, Candidates: c.candidates}, c.want...)
 		})
 	}
 }
@@ -134,39 +143,42 @@ func TestBadSelections(t *testing.T) {
 		for _, s := range selections {
 			t.Run(fmt.Sprint(field, s), func(t *testing.T) {
 				t.Parallel()
-				badSelection(t, d, field, s)
+				refuses(t, d, &connracev1.RaceRequest{Target: "127.0.0.1:80", Selection: s}, wrong(field))
 			})
 		}
 	}
 }
 
-// badSelection asks all RPCs: the selection is the same in all.
-func badSelection(t *testing.T, d *daemon, field string, s *connracev1.SelectionOptions) {
-	t.Helper()
-	const target = "127.0.0.1:80"
-	ctx := patient(t)
-	_, err := d.rpc.Race(ctx, &connracev1.RaceRequest{Target: target, Selection: s})
-	violates(t, err, wrong(field))
-	_, err = d.rpc.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: target, Selection: s})
-	violates(t, err, wrong(field))
-	_, err = d.rpc.Probe(ctx, &connracev1.ProbeRequest{Target: target, Selection: s})
-	violates(t, err, wrong(field))
-	_, err = watch(t, d, &connracev1.WatchProbeRequest{Target: target, Selection: s}).Recv()
-	violates(t, err, wrong(field))
-}
+// unreal are doubles that are no number.
+var unreal = []float64{math.NaN(), math.Inf(1), math.Inf(-1)}
 
 func TestBadRaceOptions(t *testing.T) {
 	t.Parallel()
 	bad := map[string][]*connracev1.RaceOptions{
-		"options.strategy":        {{Strategy: 99}, {Strategy: -1}, {Strategy: 257}},
+		"options.strategy":        {{Strategy: 7}, {Strategy: 99}, {Strategy: -1}, {Strategy: 257}},
+		"options.version":         {{Version: 1}, {Version: 4}, {Version: -1}, {Version: 258}},
 		"options.attempt_delay":   {{AttemptDelay: durationpb.New(-1)}, {Strategy: 2, AttemptDelay: durationpb.New(-time.Hour)}},
 		"options.attempt_timeout": {},
 		"options.timeout":         {},
 		"options.max_in_flight":   {{MaxInFlight: -1}, {MaxInFlight: 1001}},
+		"options.grace":           {{Grace: durationpb.New(-1)}, {Grace: durationpb.New(10*time.Second + 1)}, {Grace: durationpb.New(11 * time.Second)}},
 	}
 	add := func(field string, o *connracev1.RaceOptions) { bad[field] = append(bad[field], o) }
 	for _, m := range invalid {
 		add("options.attempt_delay", &connracev1.RaceOptions{AttemptDelay: m})
+		add("options.grace", &connracev1.RaceOptions{Grace: m})
+	}
+	for _, x := range append(unreal, -1, math.SmallestNonzeroFloat64, 0.999, math.Nextafter(10, 11), 1e9) {
+		add("options.attempt_delay_multiplier", &connracev1.RaceOptions{AttemptDelayMultiplier: x})
+		add("options.attempt_delay_multiplier", &connracev1.RaceOptions{AttemptDelayMultiplier: x, Strategy: oneByOne})
+	}
+	for _, x := range append(unreal, -1, -math.SmallestNonzeroFloat64, math.Nextafter(1, 2), 95) {
+		add("options.adaptive_quantile", &connracev1.RaceOptions{AdaptiveQuantile: x, Strategy: adaptive})
+		add("options.adaptive_quantile", &connracev1.RaceOptions{AdaptiveQuantile: x})
+	}
+	for _, n := range []int32{math.MinInt32, -1, 11, math.MaxInt32} {
+		add("options.max_backup_attempts", &connracev1.RaceOptions{MaxBackupAttempts: &n})
+		add("options.max_backup_attempts", &connracev1.RaceOptions{MaxBackupAttempts: &n, Strategy: oneByOne})
 	}
 	for _, m := range outside(5 * time.Minute) {
 		add("options.attempt_timeout", &connracev1.RaceOptions{AttemptTimeout: m})
@@ -255,7 +267,10 @@ func TestBadValuesSayWhatIsAllowed(t *testing.T) {
 	_, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{
 		Target:    "127.0.0.1:80",
 		Selection: &connracev1.SelectionOptions{FirstAddressFamilyCount: -1, MaxAddressesPerAnswer: 1001, ResolutionDelay: durationpb.New(-1)},
-		Options:   &connracev1.RaceOptions{AttemptDelay: durationpb.New(-1), AttemptTimeout: durationpb.New(time.Hour), Timeout: durationpb.New(1), MaxInFlight: -7},
+		Options: &connracev1.RaceOptions{
+			AttemptDelay: durationpb.New(-1), AttemptTimeout: durationpb.New(time.Hour), Timeout: durationpb.New(1), MaxInFlight: -7,
+			AttemptDelayMultiplier: 0.5, AdaptiveQuantile: math.NaN(), Grace: durationpb.New(11 * time.Second),
+		},
 	})
 	violates(t, err,
 		wrong("selection.first_address_family_count", "-1", "1 to 1000"),
@@ -265,18 +280,27 @@ func TestBadValuesSayWhatIsAllowed(t *testing.T) {
 		wrong("options.attempt_timeout", "1h0m0s", "1ms to 5m0s"),
 		wrong("options.timeout", "1ns", "1ms to 10m0s"),
 		wrong("options.max_in_flight", "-7", "1 to 1000"),
+		wrong("options.attempt_delay_multiplier", "0.5", "1 to 10"),
+		wrong("options.adaptive_quantile", "NaN", "0 to 1"),
+		wrong("options.grace", "11s", "0s to 10s"),
 	)
 	_, err = d.rpc.Race(patient(t), &connracev1.RaceRequest{
 		Target:    "127.0.0.1:80",
 		Selection: &connracev1.SelectionOptions{OnlyFamily: 9, PreferredFamily: 9},
-		Options:   &connracev1.RaceOptions{Strategy: 9, AttemptTimeout: durationpb.New(0), Timeout: invalid[0]},
+		Options: &connracev1.RaceOptions{
+			Strategy: 9, Version: 9, AttemptTimeout: durationpb.New(0), Timeout: invalid[0], Grace: invalid[1], MaxBackupAttempts: proto.Int32(11),
+		},
 	})
 	violates(t, err,
 		wrong("selection.only_family", "9", "ADDRESS_FAMILY_IPV4", "ADDRESS_FAMILY_IPV6"),
 		wrong("selection.preferred_family", "9", "ADDRESS_FAMILY_IPV4", "ADDRESS_FAMILY_IPV6"),
-		wrong("options.strategy", "9", "STRATEGY_STAGGERED", "STRATEGY_SEQUENTIAL", "STRATEGY_ALL_AT_ONCE", "STRATEGY_FIRST_THEN_ALL"),
+		wrong("options.strategy", "9", "STRATEGY_STAGGERED", "STRATEGY_SEQUENTIAL", "STRATEGY_ALL_AT_ONCE", "STRATEGY_FIRST_THEN_ALL",
+			"STRATEGY_FAMILY_FALLBACK", "STRATEGY_ADAPTIVE"),
+		wrong("options.version", "9", "HAPPY_EYEBALLS_VERSION_V2", "HAPPY_EYEBALLS_VERSION_V3"),
 		wrong("options.attempt_timeout", "0s", "1ms to 5m0s"),
 		wrong("options.timeout", "0.25s"),
+		wrong("options.grace", "0.25s"),
+		wrong("options.max_backup_attempts", "11", "0 to 10"),
 	)
 }
 
@@ -303,10 +327,6 @@ func TestGoodBounds(t *testing.T) {
 		{Target: "127.0.0.1:80", Selection: &connracev1.SelectionOptions{
 			FirstAddressFamilyCount: 1000, MaxAddressesPerAnswer: 1000, ResolutionDelay: durationpb.New(2 * time.Second),
 		}},
-		{Target: "127.0.0.1:80", Options: &connracev1.RaceOptions{
-			AttemptTimeout: durationpb.New(5 * time.Minute), Timeout: durationpb.New(10 * time.Minute), MaxInFlight: 1000,
-		}},
-		{Target: "127.0.0.1:80", Options: &connracev1.RaceOptions{AttemptTimeout: durationpb.New(time.Millisecond), MaxInFlight: 1}},
 	} {
 		if _, err := d.rpc.ResolveAndRank(patient(t), req); err != nil {
 			t.Errorf("%.200v: %v", req, err)

@@ -18,7 +18,8 @@ import (
 
 // Limits of the transport.
 const (
-	// maxRequestBytes fits MaxCandidates of the longest endpoints and labels.
+	// maxRequestBytes fits MaxCandidates of the longest endpoints and labels, or of
+	// ordinary ones with 50 past connects each.
 	maxRequestBytes = 512 << 10
 	// maxStreams bounds the RPCs of one connection.
 	maxStreams = 256

@@ -39,9 +39,10 @@ func encodeAction(m *connracev1.TranscriptEvent, a *sched.Action) {
 		m.Query = number(a.Question)
 	case sched.Start:
 		m.Attempt, m.Trigger = number(a.Attempt+1), triggers[a.Trigger]
+		m.AttemptDelay, m.DelayBasis = attemptDelay(a.Delay, a.Basis), bases[a.Basis]
 	case sched.Cancel:
 		m.Attempt, m.Cause = number(a.Attempt+1), causes[a.Cause]
-	case sched.Won:
+	case sched.Proceed, sched.Won:
 		m.Attempt = number(a.Attempt + 1)
 	case sched.Settle:
 		m.Outcome, m.SkipReason = outcomes[a.Outcome], skipReasons[a.Skip]

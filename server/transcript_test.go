@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/connrace/connrace/internal/netlab"
@@ -46,9 +47,10 @@ func tellsRace(t *testing.T, reply *connracev1.RaceResponse) {
 	tellsSettled(t, events, 0, reply.GetCandidates())
 	if w := reply.GetWinner(); w != nil {
 		of(t, events, func(e *connracev1.TranscriptEvent) bool {
-			return e.GetKind() == wonEvent && e.GetEndpoint() == w.GetEndpoint()
+			return e.GetKind() == wonEvent && e.GetEndpoint() == w.GetEndpoint() && e.GetAttempt() == w.GetAttemptNumber()
 		})
 	}
+	tellsDifferences(t, reply)
 	endsWith(t, events, reply.GetRun())
 }
 
@@ -87,8 +89,9 @@ func tellsAttempt(t *testing.T, events []*connracev1.TranscriptEvent, endpoint s
 		}
 		return e
 	}
-	if e := find(requested); e.GetTrigger() != a.GetTrigger() {
-		t.Errorf("%s: the request's trigger is %v, the attempt's %v", endpoint, e.GetTrigger(), a.GetTrigger())
+	if e := find(requested); e.GetTrigger() != a.GetTrigger() || !proto.Equal(e.GetAttemptDelay(), a.GetAttemptDelay()) ||
+		e.GetDelayBasis() != a.GetDelayBasis() {
+		t.Errorf("%s: the request is %v, the attempt %v", endpoint, e, a)
 	}
 	if e := find(started); e.GetOffset().AsDuration() != a.GetStartOffset().AsDuration() {
 		t.Errorf("%s: started after %v, the attempt's start is %v", endpoint, e.GetOffset().AsDuration(), a.GetStartOffset().AsDuration())

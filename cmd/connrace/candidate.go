@@ -53,8 +53,15 @@ func took(a *pb.Attempt) string {
 
 // candidateNote says what the result leaves open.
 func candidateNote(c *pb.Candidate) string {
-	if failure := decisive(c).GetFailure(); failure.GetFault() == pb.Fault_FAULT_HOST {
-		return "this host"
+	if note := attemptNote(decisive(c)); note != "" {
+		return note
 	}
 	return skipWords(c.GetSkipReason())
+}
+
+func attemptNote(a *pb.Attempt) string {
+	if a.GetFailure().GetFault() == pb.Fault_FAULT_HOST {
+		return "this host"
+	}
+	return ""
 }

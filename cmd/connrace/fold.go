@@ -4,16 +4,21 @@ import (
 	"fmt"
 	"strconv"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
 
-// foldedRow is a row of the table: one candidate, or several that were never
-// tried for the same reason.
+// foldedRow is a row of the table: a candidate with one of its attempts, or several
+// candidates that were never tried for the same reason.
 type foldedRow struct {
-	first     *pb.Candidate
-	positions string // "3", "4-1000"
+	candidate *pb.Candidate // its words; empty where the row above has them, or where there are several
+	attempt   *pb.Attempt   // nil: there was none
+	positions string        // "3", "4-1000"
 	endpoints string
+	outcome   cell
 	note      string // beside the result
+	ifFirst   *durationpb.Duration
 }
 
 // foldAbove is the longest run of untried candidates that has a row for each.
@@ -24,10 +29,12 @@ func foldRows(candidates []*pb.Candidate) []foldedRow {
 	var rows []foldedRow
 	for len(candidates) > 0 {
 		n := untriedRun(candidates)
-		if n <= foldAbove {
+		if n > foldAbove {
+			rows = append(rows, foldRow(candidates[:n]))
+		} else {
 			n = 1
+			rows = append(rows, attemptRows(candidates[0])...)
 		}
-		rows = append(rows, foldRow(candidates[:n]))
 		candidates = candidates[n:]
 	}
 	return rows
@@ -45,18 +52,36 @@ func untriedRun(candidates []*pb.Candidate) int {
 	return len(candidates)
 }
 
+// foldRow makes a row of several candidates.
 func foldRow(run []*pb.Candidate) foldedRow {
 	first, last := run[0], run[len(run)-1]
-	row := foldedRow{
-		first:     first,
-		positions: strconv.Itoa(int(first.GetPosition())),
-		endpoints: first.GetEndpoint(),
+	return foldedRow{
+		positions: fmt.Sprintf("%d-%d", first.GetPosition(), last.GetPosition()),
+		endpoints: plural(len(run), "candidate"),
+		outcome:   outcomeOf(first),
 		note:      candidateNote(first),
 	}
-	if len(run) > 1 {
-		row.first = &pb.Candidate{Outcome: first.GetOutcome(), SkipReason: first.GetSkipReason()}
-		row.positions = fmt.Sprintf("%d-%d", first.GetPosition(), last.GetPosition())
-		row.endpoints = plural(len(run), "candidate")
-	}
-	return row
 }
+
+// attemptRows makes a row of each attempt at a candidate, or one that says why
+// there was none.
+func attemptRows(c *pb.Candidate) []foldedRow {
+	row := foldedRow{candidate: c, positions: strconv.Itoa(int(c.GetPosition())), endpoints: c.GetEndpoint()}
+	if len(c.GetAttempts()) == 0 {
+		row.outcome, row.note = outcomeOf(c), candidateNote(c)
+		return []foldedRow{row}
+	}
+	var rows []foldedRow
+	for _, a := range c.GetAttempts() {
+		row.attempt, row.outcome, row.note = a, outcomeWord(a.GetOutcome(), a.GetFailure()), attemptNote(a)
+		if row.ifFirst = nil; a == decisive(c) {
+			row.ifFirst = c.GetIfFirstDifference()
+		}
+		rows = append(rows, row)
+		row = foldedRow{endpoints: again}
+	}
+	return rows
+}
+
+// again stands in place of an endpoint where it is that of the row above.
+const again = "└ again"

@@ -47,6 +47,9 @@ func humanOf(d *durationpb.Duration) string {
 	return humanDuration(d.AsDuration())
 }
 
+// milliseconds are for programs: a duration as a number, rounded to a microsecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // plural writes "1 attempt", "3 attempts". Only regular nouns.
 func plural(n int, noun string) string {
 	switch {

@@ -111,6 +111,3 @@ func (r *labRecord) write(path string) error {
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
-
-// milliseconds rounds to a microsecond.
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

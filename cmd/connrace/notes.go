@@ -13,11 +13,16 @@ func (p *page) raceNotes(r *pb.RaceResponse) {
 	p.blank()
 	p.note("masked", printable(r.GetMasked().GetSummary()), yellow)
 	p.note("cost", costWords(r.GetCost()), plain)
+	p.delayNotes(r.GetOptions(), attemptDelays(r.GetCandidates()))
 	p.troubles(r.GetRun(), r.GetCandidates())
 }
 
 func costWords(c *pb.Cost) string {
-	words := plural(int(c.GetAttemptCount()), "attempt") + ", " + plural(int(c.GetConnectedCount()), "connection") + " established"
+	words := plural(int(c.GetAttemptCount()), "attempt")
+	if n := int(c.GetBackupCount()); n > 0 {
+		words += " (" + plural(n, "backup") + ")"
+	}
+	words += ", " + plural(int(c.GetConnectedCount()), "connection") + " established"
 	if n := c.GetDroppedCount(); n > 0 {
 		words += fmt.Sprintf(", %d of them dropped", n)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -58,20 +59,30 @@ func (f *selectionFlags) preferredFamily() pb.AddressFamily {
 
 // raceFlags say how a race starts and bounds its attempts.
 type raceFlags struct {
-	Strategy       *string        `enum:"staggered,sequential,all-at-once,first-then-all" placeholder:"NAME" group:"timing" help:"staggered (the default, RFC 8305), sequential (what a plain client does), all-at-once, or first-then-all (the best one alone, after the attempt delay all others)."`
-	AttemptDelay   *time.Duration `placeholder:"TIME" group:"timing" help:"How long a staggered race waits before it starts the next attempt beside those in flight. Default: 250ms; 10ms to 2s take effect."`
-	AttemptTimeout *time.Duration `placeholder:"TIME" group:"timing" help:"How long one attempt may take. Default: 5s."`
-	Timeout        *time.Duration `placeholder:"TIME" group:"timing" help:"How long the race may take, resolution included. Default: 30s."`
-	MaxInFlight    int32          `placeholder:"N" group:"timing" help:"Attempts in flight at the same time. Default: 128."`
+	Strategy        *string        `enum:"staggered,sequential,all-at-once,first-then-all,family-fallback,adaptive" placeholder:"NAME" group:"timing" help:"staggered (the default, RFC 8305), sequential (what a plain client does), all-at-once, first-then-all (the best one alone, after the attempt delay all others), family-fallback (RFC 6555), or adaptive (a delay for each address, from what is known of it)."`
+	AttemptDelay    *time.Duration `placeholder:"TIME" group:"timing" help:"How long the next attempt waits before it starts beside those in flight. Default: 250ms, with family-fallback 300ms; 10ms to 2s take effect."`
+	DelayMultiplier float64        `placeholder:"N" group:"timing" help:"Makes the delay longer by this factor for each other attempt in flight, up to 2s. Default: 1."`
+	Quantile        float64        `placeholder:"SHARE" group:"timing" help:"With adaptive: the share of past connects that the delay covers, such as 0.95. Default: the retransmission timeout of RFC 6298."`
+	MaxBackups      *int32         `placeholder:"N" group:"timing" help:"Second attempts at addresses that have not answered, in case the first packet was lost; 0 makes none. Default: 2."`
+	Grace           *time.Duration `placeholder:"TIME" group:"timing" help:"How long those that have lost may go on, to see what they would have come to. Default: 0s."`
+	AttemptTimeout  *time.Duration `placeholder:"TIME" group:"timing" help:"How long one attempt may take. Default: 5s."`
+	Timeout         *time.Duration `placeholder:"TIME" group:"timing" help:"How long the race may take, resolution included. Default: 30s."`
+	MaxInFlight     int32          `placeholder:"N" group:"timing" help:"Attempts in flight at the same time. Default: 128."`
+	HappyEyeballs   *string        `enum:"v2,v3" placeholder:"VERSION" group:"timing" help:"v3 (the default) or v2 (RFC 8305) where they differ."`
 }
 
 func (f *raceFlags) options() *pb.RaceOptions {
 	m := &pb.RaceOptions{
-		Strategy:       f.strategy(),
-		AttemptDelay:   duration(f.AttemptDelay),
-		AttemptTimeout: duration(f.AttemptTimeout),
-		Timeout:        duration(f.Timeout),
-		MaxInFlight:    f.MaxInFlight,
+		Strategy:               f.strategy(),
+		AttemptDelay:           duration(f.AttemptDelay),
+		AttemptDelayMultiplier: f.DelayMultiplier,
+		AdaptiveQuantile:       f.Quantile,
+		MaxBackupAttempts:      f.MaxBackups,
+		Grace:                  duration(f.Grace),
+		AttemptTimeout:         duration(f.AttemptTimeout),
+		Timeout:                duration(f.Timeout),
+		MaxInFlight:            f.MaxInFlight,
+		Version:                f.version(),
 	}
 	if proto.Size(m) == 0 {
 		return nil
@@ -79,18 +90,24 @@ func (f *raceFlags) options() *pb.RaceOptions {
 	return m
 }
 
+// strategy spells the contract's names as the command line does: "all-at-once" is
+// STRATEGY_ALL_AT_ONCE.
 func (f *raceFlags) strategy() pb.Strategy {
-	switch {
-	case f.Strategy == nil:
+	if f.Strategy == nil {
 		return pb.Strategy_STRATEGY_UNSPECIFIED
-	case *f.Strategy == "sequential":
-		return pb.Strategy_STRATEGY_SEQUENTIAL
-	case *f.Strategy == "all-at-once":
-		return pb.Strategy_STRATEGY_ALL_AT_ONCE
-	case *f.Strategy == "first-then-all":
-		return pb.Strategy_STRATEGY_FIRST_THEN_ALL
 	}
-	return pb.Strategy_STRATEGY_STAGGERED
+	name := strings.ToUpper(strings.ReplaceAll(*f.Strategy, "-", "_"))
+	return pb.Strategy(pb.Strategy_value["STRATEGY_"+name])
+}
+
+func (f *raceFlags) version() pb.HappyEyeballsVersion {
+	switch {
+	case f.HappyEyeballs == nil:
+		return pb.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_UNSPECIFIED
+	case *f.HappyEyeballs == "v2":
+		return pb.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V2
+	}
+	return pb.HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3
 }
 
 // probeFlags say how a probe starts and bounds its attempts.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/prototext"
@@ -40,6 +41,13 @@ func TestOptions(t *testing.T) {
 	wantProto(t, race.options(), `strategy: STRATEGY_ALL_AT_ONCE attempt_delay { nanos: 100000000 }
 		attempt_timeout { seconds: 1 } timeout { seconds: 2 } max_in_flight: 9`)
 
+	race = parsed[raceCmd](t, "race", "a.example:1", "--strategy", "adaptive", "--delay-multiplier", "1.5", "--quantile", "0.95",
+		"--max-backups", "0", "--grace", "500ms", "--happy-eyeballs", "v2")
+	wantProto(t, race.options(), `strategy: STRATEGY_ADAPTIVE attempt_delay_multiplier: 1.5 adaptive_quantile: 0.95
+		max_backup_attempts: 0 grace { nanos: 500000000 } version: HAPPY_EYEBALLS_VERSION_V2`)
+	wantProto(t, parsed[raceCmd](t, "race", "a.example:1", "--max-backups=3", "--grace=0s", "--happy-eyeballs=v3").options(),
+		`max_backup_attempts: 3 grace {} version: HAPPY_EYEBALLS_VERSION_V3`)
+
 	rank := parsed[rankCmd](t, "rank", "-6", "--prefer=ipv6", "--strategy=sequential", "a.example:1")
 	wantProto(t, rank.selection(), `only_family: ADDRESS_FAMILY_IPV6 preferred_family: ADDRESS_FAMILY_IPV6`)
 	wantProto(t, rank.options(), `strategy: STRATEGY_SEQUENTIAL`)
@@ -47,6 +55,29 @@ func TestOptions(t *testing.T) {
 	watch := parsed[watchCmd](t, "watch", "a.example:1", "-n", "3", "-i", "20ms", "--attempt-timeout", "1s", "--timeout", "2s", "--max-in-flight", "9")
 	wantProto(t, watch.options(), `attempt_timeout { seconds: 1 } timeout { seconds: 2 } max_in_flight: 9`)
 	wantProto(t, duration(watch.Interval), `nanos: 20000000`)
+}
+
+// Every strategy of the contract can be named, and no other.
+func TestStrategies(t *testing.T) {
+	t.Parallel()
+	for number, name := range pb.Strategy_name {
+		word := strings.ReplaceAll(strategyWord(pb.Strategy(number)), " ", "-")
+		command, _, err := parse([]string{"race", "a.example:1", "--strategy", word}, io.Discard)
+		if number == 0 {
+			if err == nil {
+				t.Errorf("--strategy takes %q", word)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		race := command.Selected().Target.Addr().Interface().(*raceCmd)
+		if got := race.options().GetStrategy().String(); got != name {
+			t.Errorf("--strategy %s is %s, want %s", word, got, name)
+		}
+	}
 }
 
 func wantProto[M proto.Message](t *testing.T, got M, text string) {
@@ -71,12 +102,40 @@ func TestTarget(t *testing.T) {
 		{[]string{"x=a.example:1"}, `candidates { endpoint: "a.example:1" label: "x" }`, "x=a.example:1"},
 		{[]string{"x=y=[::1]:1", "b.example:2"}, `candidates { endpoint: "[::1]:1" label: "x=y" } candidates { endpoint: "b.example:2" }`, "2 candidates"},
 		{[]string{"=a.example:1"}, `candidates { endpoint: "a.example:1" }`, "=a.example:1"},
+		{[]string{"a.example:1@20ms"}, `candidates { endpoint: "a.example:1" expected_rtt { nanos: 20000000 } }`, "a.example:1@20ms"},
+		{[]string{"x@y=[2001:db8::1]:1@1.5s"}, `candidates { endpoint: "[2001:db8::1]:1" label: "x@y" expected_rtt { seconds: 1 nanos: 500000000 } }`, "x@y=[2001:db8::1]:1@1.5s"},
+		{[]string{"x@y=a.example:1", "a.example:1@-1s,0s,2ms"}, `candidates { endpoint: "a.example:1" label: "x@y" }
+			candidates { endpoint: "a.example:1" past_connect_durations { seconds: -1 } past_connect_durations {} past_connect_durations { nanos: 2000000 } }`, "2 candidates"},
 	} {
 		args := targetArgs{Targets: c.args}
-		target, candidates := args.target()
+		target, candidates, err := args.target()
+		if err != nil {
+			t.Errorf("%q: %v", c.args, err)
+		}
 		wantProto(t, &pb.RaceRequest{Target: target, Candidates: candidates}, c.want)
 		if args.title() != c.title {
 			t.Errorf("%q is called %q, want %q", c.args, args.title(), c.title)
+		}
+	}
+}
+
+// What is known of a candidate must be readable; what times are allowed is the
+// daemon's to say.
+func TestTargetWithUnreadableTimes(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{
+		"a.example:1@":            `candidate 2: "" is no time; write what is known of it with a unit: a.example:1@20ms`,
+		"a.example:1@20":          `candidate 2: "20" is no time`,
+		"a.example:1@20ms,":       `candidate 2: "" is no time`,
+		"a.example:1@20ms@20ms":   `candidate 2: "20ms@20ms" is no time`,
+		"x=a.example:1@fast":      `candidate 2: "fast" is no time`,
+		"a.example:1@20ms;30ms":   `candidate 2: "20ms;30ms" is no time`,
+		"a.example:1@\x1b[31mred": `candidate 2: "\x1b[31mred" is no time`,
+	} {
+		args := targetArgs{Targets: []string{"b.example:1", arg}}
+		_, _, err := args.target()
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", arg, err, want)
 		}
 	}
 }

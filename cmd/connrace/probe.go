@@ -30,7 +30,10 @@ Exit codes: 0 an address was reachable, 1 none was, 2 bad usage, 3 the daemon co
 
 // Run asks for the probe and prints it.
 func (c *probeCmd) Run(ctx context.Context, out *output) error {
-	target, candidates := c.target()
+	target, candidates, err := c.target()
+	if err != nil {
+		return err
+	}
 	req := &pb.ProbeRequest{
 		Target:            target,
 		Candidates:        candidates,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,13 +12,14 @@ import (
 func TestTick(t *testing.T) {
 	for after, want := range map[time.Duration]string{
 		900 * time.Millisecond:  "",
-		2500 * time.Millisecond: "\rracing … 1 s\rracing … 2 s\r\x1b[K",
+		2500 * time.Millisecond: "\rlap 1 … 1 s\rlap 2 … 2 s\r\x1b[K",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var screen bytes.Buffer
 			done := make(chan struct{})
 			time.AfterFunc(after, func() { close(done) })
-			tick(&screen, "racing", done)
+			lap := 0
+			tick(&screen, func() string { lap++; return fmt.Sprintf("lap %d", lap) }, done)
 			if got := screen.String(); got != want {
 				t.Errorf("after %v the screen has seen %q, want %q", after, got, want)
 			}

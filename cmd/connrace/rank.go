@@ -17,19 +17,23 @@ type rankCmd struct {
 
 // Help is shown by "connrace rank --help".
 func (*rankCmd) Help() string {
-	return `Resolves the target and orders its addresses by RFC 6724 and RFC 8305. What is shown: the order, why each address stands before the next one, the address this host would connect from, and when a race would start each attempt if none of them answered.
+	return `Resolves the target and orders its addresses by RFC 6724 and RFC 8305. What is shown: the order, why each address stands before the next one, the address this host would connect from, and when a race would start each attempt if none of them answered. "└ again" is a second attempt at the address above.
 
 Examples:
 
     connrace rank example.com:443
     connrace rank --prefer ipv4 --dns 192.0.2.53:53 example.com:443
+    connrace rank --strategy adaptive 192.0.2.1:443@20ms 198.51.100.1:443@90ms
 
 Exit codes: 0 there is an order, 1 no address may be tried, 2 bad usage, 3 the daemon could not be asked, 130 interrupted.`
 }
 
 // Run asks for the order and prints it.
 func (c *rankCmd) Run(ctx context.Context, out *output) error {
-	target, candidates := c.target()
+	target, candidates, err := c.target()
+	if err != nil {
+		return err
+	}
 	req := &pb.ResolveAndRankRequest{
 		Target:            target,
 		Candidates:        candidates,

@@ -36,6 +36,7 @@ func rankResult(r *pb.ResolveAndRankResponse) string {
 	return words
 }
 
+// rankTable has a row for each candidate, and below it one for its backup.
 func rankTable(r *pb.ResolveAndRankResponse) *table {
 	t := &table{columns: []column{
 		{head: "#", right: true},
@@ -43,21 +44,29 @@ func rankTable(r *pb.ResolveAndRankResponse) *table {
 		{head: "LABEL"},
 		{head: "NAME"},
 		{head: "START", right: true},
-		{head: "WHY THEN", spare: 2},
-		{head: "SOURCE", spare: 1},
+		{head: "WHY THEN", spare: 3},
+		{head: "NEXT AFTER", spare: 1},
+		{head: "SOURCE", spare: 2},
 		{head: "WHY BEFORE THE NEXT"},
 	}}
-	starts := make(map[int32]*pb.ScheduledStart)
+	starts := make(map[int32][]*pb.ScheduledStart)
 	for _, st := range r.GetSchedule() {
-		starts[st.GetPosition()] = st
+		starts[st.GetPosition()] = append(starts[st.GetPosition()], st)
 	}
-	several := severalNames(r.GetCandidates())
+	several, delays := severalNames(r.GetCandidates()), variedDelays(r.GetOptions(), scheduledDelays(r.GetSchedule()))
 	for _, c := range r.GetCandidates() {
-		st := starts[c.GetPosition()]
-		t.add(
-			text(strconv.Itoa(int(c.GetPosition()))), text(c.GetEndpoint()), text(printable(c.GetLabel())), nameCell(c, several),
-			startCell(c, st), text(triggerWord(st.GetTrigger())), text(c.GetSourceAddress()), reasonCell(c),
-		)
+		turns := starts[c.GetPosition()]
+		if len(turns) == 0 {
+			turns = []*pb.ScheduledStart{nil} // it has none
+		}
+		row, position := c, strconv.Itoa(int(c.GetPosition()))
+		for _, st := range turns {
+			t.add(
+				text(position), text(row.GetEndpoint()), text(printable(row.GetLabel())), nameCell(row, several),
+				startCell(c, st), text(triggerWord(st.GetTrigger())), delayCell(st, delays), text(row.GetSourceAddress()), reasonCell(row),
+			)
+			row, position = &pb.Candidate{Endpoint: again}, ""
+		}
 	}
 	return t
 }
@@ -90,7 +99,17 @@ func (p *page) rankNotes(r *pb.ResolveAndRankResponse) {
 			p.note("order", reasonWord(reason)+": "+printable(c.GetRankExplanation()), dim)
 		}
 	}
-	if late := ranked(r.GetCandidates()) - len(r.GetSchedule()); late > 0 {
+	p.delayNotes(r.GetOptions(), scheduledDelays(r.GetSchedule()))
+	if late := ranked(r.GetCandidates()) - scheduled(r.GetSchedule()); late > 0 {
 		p.note("never", plural(late, "address")+" whose turn would not come within the timeout of "+humanOf(r.GetOptions().GetTimeout()), dim)
 	}
+}
+
+// scheduled counts the candidates whose turn would come.
+func scheduled(schedule []*pb.ScheduledStart) int {
+	positions := make(map[int32]bool)
+	for _, st := range schedule {
+		positions[st.GetPosition()] = true
+	}
+	return len(positions)
 }

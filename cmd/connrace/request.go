@@ -46,6 +46,14 @@ func flagOf(field string) string {
 		return "--first-family-count"
 	case "selection.max_addresses_per_answer":
 		return "--max-addresses"
+	case "options.attempt_delay_multiplier":
+		return "--delay-multiplier"
+	case "options.adaptive_quantile":
+		return "--quantile"
+	case "options.max_backup_attempts":
+		return "--max-backups"
+	case "options.version":
+		return "--happy-eyeballs"
 	}
 	var index int
 	if n, _ := fmt.Sscanf(field, "candidates[%d]", &index); n == 1 {
@@ -55,12 +63,23 @@ func flagOf(field string) string {
 	return "--" + strings.ReplaceAll(name, "_", "-")
 }
 
-// candidateArg counts arguments from 1.
+// candidateArg counts arguments from 1, and what is in them too.
 func candidateArg(index int, field string) string {
-	if strings.HasSuffix(field, ".label") {
-		return fmt.Sprintf("the label of candidate %d", index+1)
+	what := fmt.Sprintf("candidate %d", index+1)
+	_, part, _ := strings.Cut(field, "].")
+	var past int
+	if n, _ := fmt.Sscanf(part, "past_connect_durations[%d]", &past); n == 1 {
+		return fmt.Sprintf("past connect %d of %s", past+1, what)
 	}
-	return fmt.Sprintf("candidate %d", index+1)
+	switch part {
+	case "label":
+		return "the label of " + what
+	case "expected_rtt":
+		return "the round-trip time of " + what
+	case "past_connect_durations":
+		return "the list of past connects of " + what
+	}
+	return what
 }
 
 // cause is the end of gRPC's message, where the operating system's error is.

@@ -1,15 +1,27 @@
 package main
 
-import "testing"
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/connrace/connrace/proto/connrace/v1"
+)
 
 // Every field a daemon may complain about has a name on the command line.
 func TestFlagOf(t *testing.T) {
 	t.Parallel()
 	for field, want := range map[string]string{
-		"target":                               "the target",
-		"candidates":                           "the list of candidates",
-		"candidates[0].endpoint":               "candidate 1",
-		"candidates[41].label":                 "the label of candidate 42",
+		"target":                                  "the target",
+		"candidates":                              "the list of candidates",
+		"candidates[0].endpoint":                  "candidate 1",
+		"candidates[41].label":                    "the label of candidate 42",
+		"candidates[1].expected_rtt":              "the round-trip time of candidate 2",
+		"candidates[1].past_connect_durations":    "the list of past connects of candidate 2",
+		"candidates[0].past_connect_durations[2]": "past connect 3 of candidate 1",
 		"rounds":                               "--rounds",
 		"interval":                             "--interval",
 		"options.strategy":                     "--strategy",
@@ -17,6 +29,11 @@ func TestFlagOf(t *testing.T) {
 		"options.attempt_timeout":              "--attempt-timeout",
 		"options.timeout":                      "--timeout",
 		"options.max_in_flight":                "--max-in-flight",
+		"options.version":                      "--happy-eyeballs",
+		"options.attempt_delay_multiplier":     "--delay-multiplier",
+		"options.adaptive_quantile":            "--quantile",
+		"options.max_backup_attempts":          "--max-backups",
+		"options.grace":                        "--grace",
 		"selection.only_family":                "--ipv4-only or --ipv6-only",
 		"selection.preferred_family":           "--prefer",
 		"selection.resolution_delay":           "--resolution-delay",
@@ -27,4 +44,45 @@ func TestFlagOf(t *testing.T) {
 			t.Errorf("flagOf(%q) is %q, want %q", field, got, want)
 		}
 	}
+}
+
+// What flagOf calls a field's flag is one that the command has, for every field of
+// the options.
+func TestFlagOfIsAFlag(t *testing.T) {
+	t.Parallel()
+	race := parsedFlags(t, "race", "a.example:1")
+	probe := parsedFlags(t, "probe", "a.example:1")
+	for _, c := range []struct {
+		prefix  string
+		options proto.Message
+		flags   []string
+	}{
+		{"options.", new(pb.RaceOptions), race},
+		{"options.", new(pb.ProbeOptions), probe},
+		{"selection.", new(pb.SelectionOptions), race},
+	} {
+		fields := c.options.ProtoReflect().Descriptor().Fields()
+		for i := range fields.Len() {
+			field := c.prefix + string(fields.Get(i).Name())
+			for flag := range strings.SplitSeq(flagOf(field), " or ") {
+				if !slices.Contains(c.flags, flag) {
+					t.Errorf("%s is said to be %s, which does not exist", field, flag)
+				}
+			}
+		}
+	}
+}
+
+// parsedFlags are the flags of the command that args select.
+func parsedFlags(t *testing.T, args ...string) []string {
+	t.Helper()
+	command, _, err := parse(args, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flags []string
+	for _, flag := range command.Flags() {
+		flags = append(flags, "--"+flag.Name)
+	}
+	return flags
 }

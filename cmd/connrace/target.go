@@ -3,35 +3,64 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
 
 // targetArgs are what to connect to.
 type targetArgs struct {
-	Targets []string `arg:"" name:"target" help:"One name or address with a port, such as example.com:443 or [2001:db8::1]:443. Several, or one written as label=host:port, are candidates to choose from."`
+	Targets []string `arg:"" name:"target" help:"One name or address with a port, such as example.com:443 or [2001:db8::1]:443. Several, or one written as label=host:port or host:port@RTT, are candidates to choose from."`
 }
 
 // target returns the target, or the candidates if that is what was given.
-func (t *targetArgs) target() (string, []*pb.CandidateSpec) {
-	if len(t.Targets) == 1 && !strings.Contains(t.Targets[0], "=") {
-		return t.Targets[0], nil
+func (t *targetArgs) target() (string, []*pb.CandidateSpec, error) {
+	if len(t.Targets) == 1 && !strings.ContainsAny(t.Targets[0], "=@") {
+		return t.Targets[0], nil, nil
 	}
 	specs := make([]*pb.CandidateSpec, len(t.Targets))
 	for i, arg := range t.Targets {
-		specs[i] = candidateSpec(arg)
+		spec, err := candidateSpec(arg)
+		if err != nil {
+			return "", nil, &exitError{exitUsage, fmt.Errorf("candidate %d: %w", i+1, err)}
+		}
+		specs[i] = spec
 	}
-	return "", specs
+	return "", specs, nil
 }
 
-// candidateSpec takes "label=host:port" apart. Endpoints have no equals sign, so
-// the last one ends the label.
-func candidateSpec(arg string) *pb.CandidateSpec {
+// candidateSpec takes "label=host:port@20ms" apart. Endpoints have neither an
+// equals sign nor an at sign: the last of the former ends the label, and the first
+// of the latter behind it begins what is known of the endpoint.
+func candidateSpec(arg string) (*pb.CandidateSpec, error) {
 	at := strings.LastIndexByte(arg, '=')
-	if at < 0 {
-		return &pb.CandidateSpec{Endpoint: arg}
+	endpoint, known, hinted := strings.Cut(arg[at+1:], "@")
+	spec := &pb.CandidateSpec{Label: arg[:max(at, 0)], Endpoint: endpoint}
+	if !hinted {
+		return spec, nil
 	}
-	return &pb.CandidateSpec{Label: arg[:at], Endpoint: arg[at+1:]}
+	return spec, addKnown(spec, known)
+}
+
+// addKnown takes in what is known of a candidate: one time is that of a round
+// trip, several are those of past connects.
+func addKnown(spec *pb.CandidateSpec, known string) error {
+	var times []*durationpb.Duration
+	for text := range strings.SplitSeq(known, ",") {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is no time; write what is known of it with a unit: %s@20ms", text, printable(spec.GetEndpoint()))
+		}
+		times = append(times, durationpb.New(d))
+	}
+	if len(times) == 1 {
+		spec.ExpectedRtt = times[0]
+	} else {
+		spec.PastConnectDurations = times
+	}
+	return nil
 }
 
 // title is what a heading calls the target.

@@ -81,11 +81,24 @@ func attemptWords(e *pb.TranscriptEvent) string {
 	}
 	switch {
 	case e.GetTrigger() != pb.AttemptTrigger_ATTEMPT_TRIGGER_UNSPECIFIED:
-		words += " (" + triggerWord(e.GetTrigger()) + ")"
+		words += " (" + requestWords(e) + ")"
 	case e.GetCause() != pb.GiveUpCause_GIVE_UP_CAUSE_UNSPECIFIED:
 		words += " (" + enumWord(e.GetCause().String(), "GIVE_UP_CAUSE_") + ")"
 	case e.GetFailure() != nil:
 		words += " (" + failureWord(e.GetFailure().GetErrorType(), e.GetFailure().GetErrno()) + ")"
+	}
+	return words
+}
+
+// requestWords say why an attempt starts, and how long the next one waits for it.
+func requestWords(e *pb.TranscriptEvent) string {
+	words := triggerWord(e.GetTrigger())
+	if e.GetAttemptDelay() == nil {
+		return words
+	}
+	words += "; next after " + humanOf(e.GetAttemptDelay())
+	if basis := basisWord(e.GetDelayBasis()); basis != "" {
+		words += ", " + basis
 	}
 	return words
 }

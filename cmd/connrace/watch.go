@@ -30,7 +30,10 @@ Exit codes: 0 in the last round an address was reachable, 1 none was, 2 bad usag
 
 // Run asks for rounds and prints each as it comes.
 func (c *watchCmd) Run(ctx context.Context, out *output) error {
-	target, candidates := c.target()
+	target, candidates, err := c.target()
+	if err != nil {
+		return err
+	}
 	req := &pb.WatchProbeRequest{
 		Target:            target,
 		Candidates:        candidates,

@@ -4,6 +4,8 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
 
@@ -11,23 +13,15 @@ import (
 // when, and how each ended, on one axis of time.
 func printRace(w io.Writer, r *pb.RaceResponse, target string, s style) {
 	p := &page{style: s}
+	p.race(r, target)
+	p.writeTo(w)
+}
+
+func (p *page) race(r *pb.RaceResponse, target string) {
 	p.heading(printable(target), strategyWords(r.GetOptions()), raceResult(r), vantageWords(r.GetRun()))
 	p.waterfall(r)
 	p.raceNotes(r)
 	p.transcript(r.GetRun())
-	p.writeTo(w)
-}
-
-// strategyWords name the strategy and the delay that belongs to it.
-func strategyWords(o *pb.RaceOptions) string {
-	words := strategyWord(o.GetStrategy())
-	switch {
-	case o.GetAttemptDelay() != nil:
-		words += ", attempt delay " + humanOf(o.GetAttemptDelay())
-	case o.GetStrategy() == pb.Strategy_STRATEGY_SEQUENTIAL:
-		words += ", attempt timeout " + humanOf(o.GetAttemptTimeout())
-	}
-	return words
 }
 
 func raceResult(r *pb.RaceResponse) string {
@@ -64,7 +58,7 @@ func (p *page) waterfall(r *pb.RaceResponse) {
 		p.line(candidates.head(p.style))
 		lines := candidates.lines(p.style)
 		for i, row := range foldRows(r.GetCandidates()) {
-			c.row(lines[i], candidateBars(row.first), outcomeOf(row.first).color, row.note)
+			c.row(lines[i], attemptBars(row.attempt), row.outcome.color, row.note)
 		}
 	}
 	c.finish()
@@ -82,8 +76,8 @@ func lastOffset(r *pb.RaceResponse) time.Duration {
 	return max(last, time.Microsecond)
 }
 
-// raceTable has a row for each candidate, or for a long run of them that were
-// never tried.
+// raceTable has a row for each attempt, and one for each candidate that was never
+// tried, or for a long run of them.
 func raceTable(r *pb.RaceResponse) *table {
 	t := &table{columns: []column{
 		{head: " "},
@@ -91,42 +85,54 @@ func raceTable(r *pb.RaceResponse) *table {
 		{head: "ENDPOINT"},
 		{head: "LABEL"},
 		{head: "NAME"},
-		{head: "START", right: true, spare: 1},
-		{head: "WHY", spare: 2},
+		{head: "START", right: true, spare: 2},
+		{head: "WHY", spare: 3},
+		{head: "NEXT AFTER", spare: 1},
 		{head: "RESULT"},
 		{head: "TOOK", right: true},
+		{head: "IF FIRST", right: true},
 	}}
-	names := severalNames(r.GetCandidates())
+	names, delays := severalNames(r.GetCandidates()), variedDelays(r.GetOptions(), attemptDelays(r.GetCandidates()))
 	for _, row := range foldRows(r.GetCandidates()) {
-		c, a := row.first, decisive(row.first)
+		c, a := row.candidate, row.attempt
 		t.add(
-			winnerMark(c), text(row.positions), text(row.endpoints), text(printable(c.GetLabel())), nameCell(c, names),
-			text(humanOf(a.GetStartOffset())), text(triggerWord(a.GetTrigger())), outcomeOf(c), text(took(a)),
+			winnerMark(a), text(row.positions), text(row.endpoints), text(printable(c.GetLabel())), nameCell(c, names),
+			text(humanOf(a.GetStartOffset())), text(triggerWord(a.GetTrigger())), delayCell(a, delays),
+			row.outcome, text(took(a)), ifFirstCell(r.GetOptions(), row.ifFirst),
 		)
 	}
 	return t
 }
 
-func winnerMark(c *pb.Candidate) cell {
-	if c.GetOutcome() == pb.Outcome_OUTCOME_WON {
+func winnerMark(a *pb.Attempt) cell {
+	if a.GetOutcome() == pb.Outcome_OUTCOME_WON {
 		return cell{"*", green}
 	}
 	return text(" ")
 }
 
-// candidateBars has a bar for each attempt that began.
-func candidateBars(c *pb.Candidate) []bar {
-	var bars []bar
-	for _, a := range c.GetAttempts() {
-		if a.GetStartOffset() == nil {
-			continue
-		}
-		bars = append(bars, bar{
-			from: a.GetStartOffset().AsDuration(), to: a.GetEndOffset().AsDuration(),
-			body: bodyAttempt, end: attemptEnd(a.GetOutcome()),
-		})
+// ifFirstCell says what the caller would have had of a candidate, had that been the
+// first to be tried: what a grace is asked for.
+func ifFirstCell(o *pb.RaceOptions, difference *durationpb.Duration) cell {
+	switch d := difference.AsDuration(); {
+	case o.GetGrace().AsDuration() == 0 || d == 0:
+		return cell{}
+	case d < 0:
+		return cell{humanDuration(-d) + " sooner", green}
+	default:
+		return text(humanDuration(d) + " later")
 	}
-	return bars
+}
+
+// attemptBars has the bar of an attempt that began.
+func attemptBars(a *pb.Attempt) []bar {
+	if a.GetStartOffset() == nil {
+		return nil
+	}
+	return []bar{{
+		from: a.GetStartOffset().AsDuration(), to: a.GetEndOffset().AsDuration(),
+		body: bodyAttempt, end: attemptEnd(a.GetOutcome()),
+	}}
 }
 
 func attemptEnd(o pb.Outcome) rune {

@@ -103,6 +103,17 @@ func triggerWord(t pb.AttemptTrigger) string {
 	return enumWord(t.String(), "ATTEMPT_TRIGGER_")
 }
 
+// basisWord says where an attempt's delay comes from; empty: from the heading.
+func basisWord(b pb.DelayBasis) string {
+	switch b {
+	case pb.DelayBasis_DELAY_BASIS_UNSPECIFIED, pb.DelayBasis_DELAY_BASIS_CONFIGURED:
+		return ""
+	case pb.DelayBasis_DELAY_BASIS_RETRANSMISSION_TIMEOUT:
+		return "RTO"
+	}
+	return enumWord(b.String(), "DELAY_BASIS_")
+}
+
 // reasonWord says by what a candidate stands before the next one.
 func reasonWord(r pb.RankReason) string {
 	switch r {
@@ -137,6 +148,8 @@ func endWords(r pb.EndReason, after string) string {
 		return "name resolution failed after " + after
 	case pb.EndReason_END_REASON_ALL_SKIPPED:
 		return "every candidate was skipped"
+	case pb.EndReason_END_REASON_SERVICE_FAILED:
+		return "no service information, after " + after
 	}
 	return enumWord(r.String(), "END_REASON_") + " after " + after
 }

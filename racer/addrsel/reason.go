@@ -29,6 +29,12 @@ const (
 	// ReasonPreferredFamily means that the caller prefers a family; without that the next
 	// one would come before it.
 	ReasonPreferredFamily
+	// ReasonProtocol means that the client prefers its protocol. Whoever ranks several
+	// groups says so; Rank knows one only.
+	ReasonProtocol
+	// ReasonService means that its service comes before that of the next. As with
+	// ReasonProtocol, Rank does not say it.
+	ReasonService
 )
 
 type reasonWords struct{ token, rule, text string }
@@ -45,6 +51,8 @@ var reasons = []reasonWords{
 	ReasonInputOrder:      {"input_order", "RFC 6724 rule 10", "all else is equal, and it came first"},
 	ReasonInterleave:      {"interleave", "RFC 8305 section 4", "the address families take turns"},
 	ReasonPreferredFamily: {"preferred_family", "caller's preference", "the caller prefers its address family"},
+	ReasonProtocol:        {"protocol", "Happy Eyeballs v3 section 5.1", "the client prefers its protocol"},
+	ReasonService:         {"service", "RFC 9460 section 2.4.1", "its service has a higher priority, or the luck of the draw among equals"},
 }
 
 // String returns a stable word such as "matching_scope".

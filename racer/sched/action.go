@@ -1,6 +1,10 @@
 package sched
 
-import "github.com/connrace/connrace/racer/addrsel"
+import (
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+)
 
 // ActionKind says what to do. It is in the imperative.
 type ActionKind uint8
@@ -11,6 +15,8 @@ const (
 	// Start begins Attempt at Candidate because of Trigger. It is a request:
 	// the attempt has started when Started says so.
 	Start
+	// Proceed lets Attempt, which has Progressed, begin its next stage.
+	Proceed
 	// Cancel gives Attempt up because of Cause.
 	Cancel
 	// Won hands the connection of Attempt at Candidate to the caller, who need
@@ -24,7 +30,7 @@ const (
 	Finish
 )
 
-var actionNames = []string{"?", "query", "start", "cancel", "won", "settle", "finish"}
+var actionNames = []string{"?", "query", "start", "proceed", "cancel", "won", "settle", "finish"}
 
 // String returns a stable word such as "start".
 func (k ActionKind) String() string { return word(actionNames, int(k)) }
@@ -33,15 +39,20 @@ func (k ActionKind) String() string { return word(actionNames, int(k)) }
 type Action struct {
 	Kind ActionKind // what to do
 
-	Question  int     // Query
-	Candidate int     // Start, Won, Settle
-	Attempt   int     // Start, Cancel, Won: numbered from 0 in the order of starts
-	Trigger   Trigger // Start
-	Cause     Cause   // Cancel
+	Question  int           // Query
+	Candidate int           // Start, Won, Settle
+	Attempt   int           // Start, Proceed, Cancel, Won: numbered from 0 in the order of starts
+	Trigger   Trigger       // Start
+	Delay     time.Duration // Start: how long the next attempt waits for it; 0: not by its delay
+	Basis     Basis         // Start: where Delay comes from
+	Cause     Cause         // Cancel
 
-	Outcome Outcome        // Settle
-	Skip    SkipReason     // Settle with OutcomeSkipped
-	Reason  addrsel.Reason // Settle
+	Outcome Outcome // Settle
+	// Outcomes are those of its first attempt and of its backup: Settle, as far as
+	// they were made.
+	Outcomes [2]Outcome
+	Skip     SkipReason     // Settle with OutcomeSkipped
+	Reason   addrsel.Reason // Settle
 
 	End EndReason // Finish
 }
@@ -65,12 +76,37 @@ const (
 	// TriggerSlotFree starts because an attempt ended and so made room under
 	// Config.MaxInFlight.
 	TriggerSlotFree
+	// TriggerBackup is the second attempt at a candidate whose first has had no
+	// answer: its SYN may have been lost.
+	TriggerBackup
 )
 
-var triggerNames = []string{"first", "attempt_delay", "failure", "all_at_once", "new_address", "slot_free"}
+var triggerNames = []string{"first", "attempt_delay", "failure", "all_at_once", "new_address", "slot_free", "backup"}
 
 // String returns a stable word such as "attempt_delay".
 func (t Trigger) String() string { return word(triggerNames, int(t)) }
+
+// Basis says where the delay of an attempt comes from.
+type Basis uint8
+
+const (
+	// BasisNone is an attempt without a delay.
+	BasisNone Basis = iota
+	// BasisConfigured is Config.AttemptDelay.
+	BasisConfigured
+	// BasisNothingKnown is Config.AttemptDelay as well: the delay should have come
+	// from what is known of the candidate, and that is nothing.
+	BasisNothingKnown
+	// BasisRTO is the retransmission timeout of RFC 6298.
+	BasisRTO
+	// BasisQuantile is Config.Quantile of the candidate's past connect times.
+	BasisQuantile
+)
+
+var basisNames = []string{"", "configured", "nothing_known", "retransmission_timeout", "quantile"}
+
+// String returns a stable word such as "quantile"; BasisNone is empty.
+func (b Basis) String() string { return word(basisNames, int(b)) }
 
 // Cause says why an attempt is given up.
 type Cause uint8
@@ -154,11 +190,14 @@ const (
 	EndResolutionFailed
 	// EndAllSkipped means that there are candidates, and none may be tried.
 	EndAllSkipped
+	// EndServiceFailed means that service information could not be had over protected
+	// DNS, so that to go on could be what an attacker wants.
+	EndServiceFailed
 )
 
 var endNames = []string{
 	"", "won", "completed", "exhausted", "timed_out", "deadline_near", "caller_left",
-	"no_addresses", "name_not_found", "resolution_failed", "all_skipped",
+	"no_addresses", "name_not_found", "resolution_failed", "all_skipped", "service_failed",
 }
 
 // String returns a stable word such as "exhausted"; EndNone is empty.

@@ -1,61 +1,97 @@
 package sched
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
 
-// raceOfTwo is the usual race, with all its memory kept: AAAA and A are asked
-// and answered, the first address wins.
-type raceOfTwo struct {
+// replay is a race of which all is known: it can be run again and again, with all its
+// memory kept.
+type replay struct {
 	race    Race
 	cfg     Config
-	aaaa, a [1]Event
-	started [1]Event
-	won     [1]Event
+	steps   []step // now and events count
 	actions []Action
 }
 
-func newRaceOfTwo() *raceOfTwo {
-	r := &raceOfTwo{cfg: Default()}
-	r.cfg.Questions = questions(AAAA, A)
-	r.cfg.AttemptTimeout, r.cfg.Timeout = 5*time.Second, 10*time.Second
-	r.aaaa[0] = resolved(0, 20*ms, 0, "2001:db8::1")
-	r.a[0] = resolved(1, 21*ms, 1, "192.0.2.1")
-	r.started[0] = Event{Kind: Started, At: 20 * ms}
-	r.won[0] = Event{Kind: Connected, At: 40 * ms}
-	return r
-}
-
-// run runs it and returns its last action.
-func (r *raceOfTwo) run() Action {
+// run runs it and returns its last action. It asks for Next as an engine does.
+func (r *replay) run() Action {
 	r.race.Reset(r.cfg)
-	r.step(0, nil)
-	r.step(20*ms, r.aaaa[:])
-	r.step(20*ms, r.started[:])
-	r.step(21*ms, r.a[:])
-	r.step(40*ms, r.won[:])
+	for i := range r.steps {
+		r.actions = r.race.Step(r.steps[i].now, r.steps[i].events, r.actions[:0])
+		r.race.Next()
+	}
 	return r.actions[len(r.actions)-1]
 }
 
-// step steps and asks for Next, as an engine does.
-func (r *raceOfTwo) step(now time.Duration, events []Event) {
-	r.actions = r.race.Step(now, events, r.actions[:0])
-	r.race.Next()
+func replayOf(h *history) *replay { return &replay{cfg: h.cfg, steps: h.steps} }
+
+// raceOfTwo is the usual race: AAAA and A are asked and answered, the first address
+// wins.
+func raceOfTwo(t testing.TB) *replay {
+	return replayOf(play(t,
+		"attempt-timeout=5s timeout=10s",
+		"ask AAAA A",
+		"AAAA after 20ms: [2001:db8::1]:443",
+		"A after 21ms: 192.0.2.1:443",
+		"[2001:db8::1]:443 connects after 20ms",
+	))
 }
 
-func TestRaceOfTwoAllocatesNothingAgain(t *testing.T) {
-	r := newRaceOfTwo()
-	if got, want := r.run(), (Action{Kind: Finish, End: EndWon}); got != want {
-		t.Fatalf("%v, want %v", got, want)
+// raceWithBackup has all that a race can have besides: service information, hints of
+// which one is withdrawn, a lost SYN, handshakes, a backup, and a grace in which a
+// loser connects.
+func raceWithBackup(t testing.TB) *replay {
+	return replayOf(play(t,
+		"attempt-timeout=5s timeout=10s max-backups=2 grace=1s strategy=adaptive service=protected,usable,relied",
+		"ask HTTPS AAAA A",
+		"HTTPS after 20ms: [2001:db8::1]:443(hint=alt.example,priority=1) [2001:db8::2]:443(hint=alt.example,priority=1) follow AAAA alt.example",
+		"AAAA after 20ms: not_found",
+		"A after 21ms: 192.0.2.1:443(priority=2,rtt=20ms)",
+		"AAAA alt.example after 20ms: [2001:db8::1]:443(priority=1,rtt=20ms)",
+		"[2001:db8::1]:443 tcp up after 1s, connects after 20ms; 2nd: tcp up after 20ms, connects after 20ms",
+		"192.0.2.1:443 tcp up after 300ms, connects after 300ms",
+	))
+}
+
+func TestRaceWithBackupHasItAll(t *testing.T) {
+	var text strings.Builder
+	r := raceWithBackup(t)
+	for i := range r.steps {
+		for _, a := range r.steps[i].actions {
+			fmt.Fprintln(&text, a)
+		}
 	}
-	if got := testing.AllocsPerRun(100, func() { r.run() }); got != 0 {
-		t.Errorf("%v allocations per race, want 0", got)
+	for _, part := range []string{"query question 3", "(backup, ", "proceed", "won", "withdrawn", "connected_late"} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("nothing of %q in\n%s", part, text.String())
+		}
 	}
 }
 
-func BenchmarkRaceOfTwo(b *testing.B) {
-	r := newRaceOfTwo()
+// TestRacesAllocateNothingAgain: every scenario, run a second time in the memory of
+// the first.
+func TestRacesAllocateNothingAgain(t *testing.T) {
+	eachScenario(t, func(t *testing.T, s *scenario) {
+		h := s.world.run(t, new(Race))
+		r := replayOf(h)
+		want := h.steps[len(h.steps)-1].actions
+		if got := r.run(); got != want[len(want)-1] {
+			t.Fatalf("%v, want %v", got, want)
+		}
+		if got := testing.AllocsPerRun(10, func() { r.run() }); got != 0 {
+			t.Errorf("%v allocations per race, want 0", got)
+		}
+	})
+}
+
+func BenchmarkRaceOfTwo(b *testing.B) { benchmarkReplay(b, raceOfTwo(b)) }
+
+func BenchmarkRaceWithBackup(b *testing.B) { benchmarkReplay(b, raceWithBackup(b)) }
+
+func benchmarkReplay(b *testing.B, r *replay) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.run()

@@ -17,19 +17,23 @@ func (r *Race) resolved(e *Event) {
 	}
 	if e.Question != NoQuestion && e.Answer != Broken { // an error takes nothing back
 		r.withdrawMissing(e)
+		r.withdrawHints(&r.questions[e.Question])
 	}
 	bounded := r.cfg.MaxPerAnswer > 0 && e.Question != NoQuestion
 	for i := range e.Candidates {
-		r.learn(e.Candidates[i], e.Question, bounded && i >= r.cfg.MaxPerAnswer)
+		r.learn(&e.Candidates[i], e.Question, bounded && i >= r.cfg.MaxPerAnswer)
+	}
+	for _, q := range e.Follow {
+		r.add(q)
 	}
 	r.stale = true
 }
 
 func (r *Race) answered(e *Event) {
-	if e.Question < 0 || e.Question >= len(r.questions) {
-		panic(fmt.Sprintf("sched: unknown question %d", e.Question))
+	q := r.question(e.Question)
+	if !q.asked {
+		panic(fmt.Sprintf("sched: question %d has not been asked", e.Question))
 	}
-	q := &r.questions[e.Question]
 	if !q.answered {
 		r.open--
 	}
@@ -38,28 +42,52 @@ func (r *Race) answered(e *Event) {
 
 // learn adds a candidate, or sees one again. tooMany says that its answer has
 // enough others before it.
-func (r *Race) learn(c Candidate, question int, tooMany bool) {
+func (r *Race) learn(found *Candidate, question int, tooMany bool) {
+	id := found.ID
 	switch {
-	case c.ID == len(r.candidates):
-		c.Endpoint = netip.AddrPortFrom(c.Endpoint.Addr().Unmap(), c.Endpoint.Port())
-		r.candidates = append(r.candidates, candidate{Candidate: c, question: question, known: r.now, attempt: none})
-	case c.ID >= 0 && c.ID < len(r.candidates) && r.candidates[c.ID].question == question:
-		if r.candidates[c.ID].withdrawn {
-			r.candidates[c.ID].withdrawn, r.candidates[c.ID].known = false, r.now
-		}
+	case id == len(r.candidates):
+		r.candidates = append(r.candidates, candidate{
+			Candidate: *found, question: question, known: r.now, attempt: none, backup: none,
+		})
+		r.candidates[id].Endpoint = netip.AddrPortFrom(found.Endpoint.Addr().Unmap(), found.Endpoint.Port())
+	case id >= 0 && id < len(r.candidates) && r.candidates[id].question == question:
+		r.seeAgain(found)
 	default:
-		panic(fmt.Sprintf("sched: candidate %d is not the next one and no earlier answer to question %d had it", c.ID, question))
+		panic(fmt.Sprintf("sched: candidate %d is not the next one and no earlier answer to question %d had it", id, question))
 	}
-	if r.candidates[c.ID].attempt != none {
+	c := &r.candidates[id]
+	c.gone = r.replaced(c)
+	switch {
+	case c.attempt != none:
 		return // nothing changes for what has begun
-	}
-	r.candidates[c.ID].tooMany = tooMany
-	if tooMany {
-		r.candidates[c.ID].duplicate = false
-		r.release(c.ID)
+	case c.gone:
+		c.withdrawn = true
 		return
 	}
-	r.claim(c.ID)
+	c.tooMany = tooMany
+	if tooMany {
+		c.duplicate = false
+		r.release(id)
+		return
+	}
+	r.claim(id)
+}
+
+// seeAgain takes over what may have changed about a candidate since an earlier
+// answer: service information can come later than an address it bears on.
+func (r *Race) seeAgain(found *Candidate) {
+	c := &r.candidates[found.ID]
+	if c.withdrawn {
+		c.withdrawn, c.known = false, r.now
+	}
+	group := found.Group
+	switch {
+	case c.attempt != none:
+		group.Protocol = c.Group.Protocol // it has been dialled as that
+	case group != c.Group:
+		r.release(found.ID) // a duplicate may have the better claim now
+	}
+	c.Group, c.Expect = group, found.Expect
 }
 
 // claim makes a candidate the one that is tried at its endpoint, or a duplicate
@@ -69,43 +97,99 @@ func (r *Race) claim(id int) {
 	if c.Skip != SkipNone {
 		return
 	}
-	if first, taken := r.byEndpoint[c.Endpoint]; taken && first != id {
-		c.duplicate = true
-		return
+	if first, taken := r.holders[c.spot()]; taken && first != id {
+		if c.duplicate = !r.outranks(id, first); c.duplicate {
+			return
+		}
+		r.candidates[first].duplicate = true
 	}
 	c.duplicate = false
-	r.byEndpoint[c.Endpoint] = id
+	r.holders[c.spot()] = id
 	if !r.hasAddress {
 		r.hasAddress, r.firstAddress = true, r.now
 	}
 }
 
-// withdrawMissing drops what the new answer no longer has, but never an attempt
-// that has begun: RFC 8305 section 6.
+// outranks says that a candidate is in a better group than the one that is tried at
+// its endpoint, whose turn has not come yet.
+func (r *Race) outranks(id, holder int) bool {
+	h := &r.candidates[holder]
+	return h.attempt == none && compareGroups(r.candidates[id].Group, h.Group) < 0
+}
+
+// withdrawMissing drops what the new answer no longer has.
 func (r *Race) withdrawMissing(e *Event) {
 	for id := range r.candidates {
-		c := &r.candidates[id]
-		if c.question != e.Question || c.withdrawn || c.attempt != none || has(e.Candidates, id) {
-			continue
+		if r.candidates[id].question == e.Question && !has(e.Candidates, id) {
+			r.withdraw(id)
 		}
-		c.withdrawn = true
-		r.release(id)
 	}
 }
 
-// release takes a candidate's endpoint away and gives it to a duplicate that
-// another answer still has.
-func (r *Race) release(id int) {
-	endpoint := r.candidates[id].Endpoint
-	if first, taken := r.byEndpoint[endpoint]; !taken || first != id {
+// withdrawHints drops the address hints that the answer to a question replaces: RFC
+// 9460 section 7.3, draft v3, section 7.
+func (r *Race) withdrawHints(q *question) {
+	for id := range r.candidates {
+		if q.replaces(&r.candidates[id]) {
+			r.withdraw(id)
+		}
+	}
+}
+
+// withdraw drops a candidate, but never an attempt that has begun: RFC 8305 section
+// 6.
+func (r *Race) withdraw(id int) {
+	c := &r.candidates[id]
+	c.gone = true
+	if c.withdrawn || c.attempt != none {
 		return
 	}
-	delete(r.byEndpoint, endpoint)
+	c.withdrawn = true
+	r.release(id)
+}
+
+// listed says that some answer has the endpoint of a candidate.
+func (r *Race) listed(c *candidate) bool {
+	if !c.gone {
+		return true
+	}
+	for id := range r.candidates {
+		if other := &r.candidates[id]; other.duplicate && !other.gone && other.spot() == c.spot() {
+			return true
+		}
+	}
+	return false
+}
+
+// replaced says that a candidate is a hint that came later than what replaces it.
+func (r *Race) replaced(c *candidate) bool {
+	if c.Hint == "" {
+		return false
+	}
+	for i := range r.questions {
+		if q := &r.questions[i]; q.answered && q.answer != Broken && q.replaces(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *question) replaces(c *candidate) bool {
+	return c.Hint != "" && q.Name == c.Hint && q.Type.Family() == addrsel.FamilyOf(c.Endpoint.Addr())
+}
+
+// release takes a candidate's endpoint away and gives it to the best of its
+// duplicates that another answer still has.
+func (r *Race) release(id int) {
+	spot := r.candidates[id].spot()
+	if first, taken := r.holders[spot]; !taken || first != id {
+		return
+	}
+	delete(r.holders, spot)
 	for heir := range r.candidates {
 		c := &r.candidates[heir]
-		if c.duplicate && !c.withdrawn && c.Endpoint == endpoint {
+		if c.duplicate && !c.withdrawn && c.spot() == spot {
 			r.claim(heir)
-			return
 		}
 	}
 }
@@ -132,40 +216,90 @@ func (c *candidate) skip() SkipReason {
 }
 
 // rank sorts everything that may be tried, what has been tried included, as if
-// all had been known from the start.
+// all had been known from the start: draft v3, section 7. RFC 8305 section 6 sorts
+// a new address among those that have not been tried.
 func (r *Race) rank() {
-	r.dests, r.ids, r.order = r.dests[:0], r.ids[:0], r.order[:0]
+	r.ids, r.order = r.ids[:0], r.order[:0]
 	for id := range r.candidates {
-		if c := &r.candidates[id]; c.skip() == SkipNone && !c.withdrawn {
+		if r.candidates[id].mayBeTried() {
 			r.ids = append(r.ids, id)
 		}
 	}
+	r.order = r.sorted(r.order)
+	r.queue = r.queue[:0]
+	if r.cfg.Version == V2 {
+		r.ids = slices.DeleteFunc(r.ids, func(id int) bool { return r.candidates[id].attempt != none })
+		r.queue = r.sorted(r.queue)
+	}
+	r.cursor, r.stale = [3]int{}, false
+}
+
+// sorted appends the candidates of r.ids in ranked order: group by group.
+func (r *Race) sorted(order []place) []place {
 	// RFC 6724 rule 10 keeps the order of the list, which is not the order in
 	// which its parts came in.
 	slices.SortStableFunc(r.ids, func(a, b int) int {
-		return cmp.Compare(r.candidates[a].Place, r.candidates[b].Place)
+		x, y := &r.candidates[a], &r.candidates[b]
+		return cmp.Or(compareGroups(x.Group, y.Group), cmp.Compare(x.Place, y.Place))
 	})
-	for _, id := range r.ids {
+	for rest := r.ids; len(rest) > 0; {
+		group := r.candidates[rest[0]].Group
+		n := 1
+		for n < len(rest) && r.candidates[rest[n]].Group == group {
+			n++
+		}
+		order = r.rankGroup(rest[:n], order)
+		if rest = rest[n:]; len(rest) > 0 {
+			order[len(order)-1].reason = betweenGroups(group, r.candidates[rest[0]].Group)
+		}
+	}
+	return order
+}
+
+// rankGroup appends the candidates of one group.
+func (r *Race) rankGroup(ids []int, order []place) []place {
+	r.dests = r.dests[:0]
+	for _, id := range ids {
 		c := &r.candidates[id]
 		r.dests = append(r.dests, addrsel.Destination{
 			Addr: c.Endpoint.Addr(), Source: c.Source, SourceBits: c.SourceBits,
 		})
 	}
 	for _, p := range r.ranker.Rank(r.dests, r.cfg.Ranking) {
-		r.order = append(r.order, place{candidate: r.ids[p.Index], reason: p.Reason})
+		order = append(order, place{candidate: ids[p.Index], reason: p.Reason})
 	}
-	r.cursor, r.stale = 0, false
+	return order
 }
 
-// next returns the first candidate in ranked order whose turn has not come yet.
-func (r *Race) next() int {
-	for ; r.cursor < len(r.order); r.cursor++ {
-		if id := r.order[r.cursor].candidate; r.candidates[id].attempt == none {
+func betweenGroups(a, b Group) addrsel.Reason {
+	if a.Protocol != b.Protocol {
+		return addrsel.ReasonProtocol
+	}
+	return addrsel.ReasonService
+}
+
+// next returns the first candidate whose turn has not come yet: of a family, or of
+// all with FamilyAny.
+func (r *Race) next(f addrsel.Family) int {
+	queue := r.order
+	if r.cfg.Version == V2 {
+		queue = r.queue
+	}
+	for cursor := &r.cursor[f]; *cursor < len(queue); *cursor++ {
+		id := queue[*cursor].candidate
+		c := &r.candidates[id]
+		if c.attempt == none && (f == addrsel.FamilyAny || c.family() == f) {
 			return id
 		}
 	}
 	return none
 }
+
+func (c *candidate) mayBeTried() bool { return c.skip() == SkipNone && !c.withdrawn }
+
+func (c *candidate) family() addrsel.Family { return addrsel.FamilyOf(c.Endpoint.Addr()) }
+
+func (c *candidate) spot() spot { return spot{c.Endpoint, c.Group.Protocol} }
 
 // settle tells every candidate's outcome: in ranked order, then those that were
 // never in it.
@@ -174,7 +308,7 @@ func (r *Race) settle(out []Action) []Action {
 		out = append(out, r.settled(p.candidate, p.reason))
 	}
 	for id := range r.candidates {
-		if c := &r.candidates[id]; c.skip() != SkipNone || c.withdrawn {
+		if !r.candidates[id].mayBeTried() {
 			out = append(out, r.settled(id, addrsel.ReasonLast))
 		}
 	}
@@ -186,7 +320,7 @@ func (r *Race) settled(id int, reason addrsel.Reason) Action {
 	a := Action{Kind: Settle, Candidate: id, Reason: reason}
 	switch {
 	case c.attempt != none:
-		a.Outcome = r.attemptOutcome(c.attempt)
+		a.Outcome, a.Outcomes = r.triedOutcome(c)
 	case c.withdrawn:
 		a.Outcome = OutcomeWithdrawn
 	case c.skip() != SkipNone:
@@ -195,6 +329,25 @@ func (r *Race) settled(id int, reason addrsel.Reason) Action {
 		a.Outcome = OutcomeNotStarted
 	}
 	return a
+}
+
+// triedOutcome is that of the first attempt, unless the backup connected and it
+// did not, or did so too late. It comes with the outcome of each.
+func (r *Race) triedOutcome(c *candidate) (Outcome, [2]Outcome) {
+	first := r.attemptOutcome(c.attempt)
+	if c.backup == none {
+		return first, [2]Outcome{first}
+	}
+	second := r.attemptOutcome(c.backup)
+	both := [2]Outcome{first, second}
+	switch {
+	case first == OutcomeWon || first == OutcomeConnected:
+		return first, both
+	case second == OutcomeWon || second == OutcomeConnected || second == OutcomeConnectedLate:
+		return second, both
+	default:
+		return first, both
+	}
 }
 
 func (r *Race) attemptOutcome(id int) Outcome {

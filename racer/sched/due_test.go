@@ -3,6 +3,8 @@ package sched
 import (
 	"fmt"
 	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
 )
 
 // due is the earliest of some moments.
@@ -17,15 +19,18 @@ func (d *due) or(at time.Duration) {
 	}
 }
 
+// orAt takes in another one.
+func (d *due) orAt(other due) {
+	if other.known {
+		d.or(other.at)
+	}
+}
+
 // nextIsDue compares Next with what the history says: no sooner, which would be
 // spinning, and no later, which would delay a start or a timeout.
 func nextIsDue(a *account) error {
-	over := a.overAt()
 	for n, s := range a.steps {
-		var want due
-		if n < over {
-			want = a.due(n)
-		}
+		want := a.due(n)
 		if got := (due{s.next, s.waits}); got != want {
 			return fmt.Errorf("at %v it is %v, want %v", s.now, got, want)
 		}
@@ -38,65 +43,161 @@ func nextIsDue(a *account) error {
 
 // due returns when the race must be called after a step, if nothing happens.
 func (a *account) due(step int) due {
-	var d due
-	if a.cfg.Timeout > 0 {
-		d.or(a.cfg.Timeout)
+	switch expiry := a.expiryDue(step); {
+	case step < a.overAt():
+		if a.cfg.Timeout > 0 {
+			expiry.or(a.cfg.Timeout)
+		}
+		if step < a.resortAt() {
+			expiry.orAt(a.resortDue(step, a.askedBefore(step+1)))
+		}
+		expiry.orAt(a.startDue(step))
+		return expiry
+	case a.inGrace(step) && a.someLive(step):
+		expiry.or(a.graceEnds())
+		return expiry
 	}
+	return due{}
+}
+
+func (a *account) someLive(step int) bool {
 	for i := range a.tries {
-		if f := &a.tries[i]; a.cfg.AttemptTimeout > 0 && f.live(step) && f.begun <= step {
-			d.or(f.start + a.cfg.AttemptTimeout)
+		if a.tries[i].live(step) {
+			return true
 		}
 	}
-	full := a.cfg.MaxInFlight > 0 && a.inFlight(step) >= a.cfg.MaxInFlight
-	if a.cfg.Goal == Order || full || !a.somethingWaits(step) {
-		return d
-	}
-	if start := a.startDue(step); start.known {
-		d.or(start.at)
+	return false
+}
+
+// expiryDue returns when an attempt will have had its time. A backup has that of the
+// first attempt.
+func (a *account) expiryDue(step int) (d due) {
+	for i := range a.tries {
+		if f := &a.tries[i]; a.cfg.AttemptTimeout > 0 && f.runs(step) {
+			d.or(a.expiry(f))
+		}
 	}
 	return d
 }
 
+func (a *account) expiry(f *try) time.Duration {
+	first := &a.tries[a.found[f.Candidate].attempts[0]]
+	return first.tried() + a.cfg.AttemptTimeout
+}
+
 // startDue returns when the next attempt starts, if nothing happens. What may
 // start at once has been started.
-func (a *account) startDue(step int) due {
-	if len(a.tries) == 0 || a.tries[0].asked > step {
-		return due{a.addressSince(step) + a.cfg.ResolutionDelay, true}
+func (a *account) startDue(step int) (d due) {
+	asked := a.askedBefore(step + 1)
+	waiting := a.waiting(step, asked, addrsel.FamilyAny)
+	switch {
+	case a.cfg.Goal == Order || a.full(step):
+		return due{}
+	case len(waiting) == 0:
+		return a.backupDue(step, asked)
+	case asked == 0:
+		return due{a.resolutionDelayEnds(step), true}
 	}
-	if a.cfg.Strategy == FirstThenAll {
-		first := &a.tries[0]
-		return due{first.start + a.cfg.AttemptDelay, first.begun <= step} // an end has started all others
+	for _, r := range waiting {
+		d.orAt(a.paceDue(step, asked, addrsel.FamilyOf(r.endpoint.Addr())))
 	}
-	var at time.Duration
-	for i := range a.tries {
-		f := &a.tries[i]
-		switch live := f.live(step); {
-		case f.asked > step:
-		case live && (f.begun > step || a.cfg.Strategy == Sequential):
+	return d
+}
+
+// paceDue returns when a candidate of a family may start after a number of attempts,
+// as known in a step.
+func (a *account) paceDue(step, asked int, f addrsel.Family) due {
+	switch a.cfg.Strategy {
+	case AllAtOnce:
+		return due{0, true}
+	case FirstThenAll:
+		return a.headStartDue(step)
+	case FamilyFallback:
+		return a.laneDue(step, asked, f)
+	case Sequential:
+		if a.someLive(step) {
 			return due{}
-		case live:
-			at = max(at, f.start+a.cfg.AttemptDelay, f.start+10*ms)
-		default:
-			at = max(at, f.tried()+10*ms)
 		}
+	}
+	return a.patienceDue(step, asked, false)
+}
+
+// headStartDue returns when the first attempt has had its chance.
+func (a *account) headStartDue(step int) due {
+	switch first := &a.tries[0]; {
+	case !first.live(step):
+		return due{a.steps[min(first.ended, first.givenUp)].now, true}
+	case first.begun > step:
+		return due{}
+	default:
+		return due{a.until(first, step), true}
+	}
+}
+
+// patienceDue returns when every live attempt will have had its delay, and the floor
+// has passed. A backup holds back further backups only.
+func (a *account) patienceDue(step, asked int, backup bool) due {
+	at, ok := a.floor(step, asked)
+	for i := range a.tries[:asked] {
+		if f := &a.tries[i]; f.live(step) && (backup || f.Trigger != TriggerBackup) {
+			at = max(at, a.until(f, step))
+		}
+	}
+	return due{at, ok}
+}
+
+// floor returns when 10 ms have passed since the latest start. That is not known as
+// long as an attempt has yet to start.
+func (a *account) floor(step, asked int) (at time.Duration, ok bool) {
+	for i := range a.tries[:asked] {
+		f := &a.tries[i]
+		if f.live(step) && f.begun > step {
+			return 0, false
+		}
+		at = max(at, f.tried()+10*ms)
+	}
+	return at, true
+}
+
+// laneDue returns when a family may go on that races another one.
+func (a *account) laneDue(step, asked int, f addrsel.Family) due {
+	at, ok := a.floor(step, asked)
+	if !ok || a.runs(step, asked, f) {
+		return due{}
+	}
+	if f != a.firstFamily() && !a.firstIsOver(step, asked) {
+		at = max(at, a.until(&a.tries[0], step))
 	}
 	return due{at, true}
 }
 
-// tried returns when an attempt that is over started, or failed to.
-func (f *try) tried() time.Duration {
-	if f.begun == never {
-		return f.outcome.At
-	}
-	return f.start
-}
-
-// addressSince returns when the race learned of the first address by then.
-func (a *account) addressSince(step int) time.Duration {
-	for n := range step + 1 {
-		if a.bringsAddress(n) {
-			return a.steps[n].now
+// backupDue returns when the next backup starts, given that no candidate waits.
+func (a *account) backupDue(step, asked int) (d due) {
+	patience := a.patienceDue(step, asked, true)
+	made := 0
+	for _, f := range a.tries[:asked] {
+		if f.Trigger == TriggerBackup {
+			made++
 		}
 	}
-	return 0
+	if made >= a.cfg.MaxBackups || a.cfg.Strategy == Sequential || !patience.known {
+		return due{}
+	}
+	for i := range a.tries[:asked] {
+		f := &a.tries[i]
+		if !f.runs(step) || f.progressed(step) || a.twice(f.Candidate, step) || !a.hasDoor(f.Candidate, step) {
+			continue
+		}
+		at := max(patience.at, f.start+a.backupDelay(f.Candidate, step))
+		if max(at, a.steps[step].now) < f.start+time.Second {
+			d.or(at)
+		}
+	}
+	return d
+}
+
+// twice says that a candidate had its backup by then.
+func (a *account) twice(id, step int) bool {
+	tried := a.found[id].attempts
+	return len(tried) > 1 && a.tries[tried[1]].asked <= step
 }

@@ -1,8 +1,17 @@
 package sched
 
+import (
+	"time"
+
+	"github.com/connrace/connrace/racer/addrsel"
+)
+
 // ending says whether the race is over, and why. A connection in hand beats a
 // deadline that has just passed.
 func (r *Race) ending() EndReason {
+	if r.serviceFailed() {
+		return EndServiceFailed
+	}
 	if r.cfg.Goal == First {
 		if r.winner = r.earliest(); r.winner != none {
 			return EndWon
@@ -13,13 +22,13 @@ func (r *Race) ending() EndReason {
 		return r.stopped
 	case r.cfg.Timeout > 0 && r.now >= r.cfg.Timeout:
 		return EndTimedOut
-	case r.open > 0:
+	case r.open > 0 || r.resortWaits():
 		return EndNone
 	case len(r.order) == 0:
 		return r.nothingToTry()
 	case r.cfg.Goal == Order:
 		return EndCompleted
-	case len(r.flying) > 0 || r.next() != none:
+	case len(r.flying) > 0 || r.next(addrsel.FamilyAny) != none:
 		return EndNone
 	case r.cfg.Goal == Every:
 		return EndCompleted
@@ -52,16 +61,38 @@ func (r *Race) nothingToTry() EndReason {
 			return EndAllSkipped
 		}
 	}
-	var asked [3]bool // by RecordType
-	for id, q := range r.cfg.Questions {
-		if r.questions[id].answer == Broken {
+	var asked [SVCB + 1]bool // by RecordType
+	for i := range r.questions {
+		if r.questions[i].answer == Broken {
 			return EndResolutionFailed
 		}
-		asked[q.Type] = true
+		asked[r.questions[i].Type] = true
 	}
 	// Nothing of one type alone may be a name without addresses of that family.
 	if asked[A] && asked[AAAA] {
 		return EndNameNotFound
 	}
 	return EndNoAddresses
+}
+
+// inGrace says that the race is won and losers may still finish.
+func (r *Race) inGrace() bool {
+	if r.end != EndWon || r.cfg.Grace <= 0 || r.stopped != EndNone || r.now >= r.graceEnd() {
+		return false
+	}
+	for _, id := range r.flying {
+		if r.attempts[id].cause == CauseNone {
+			return true
+		}
+	}
+	return false
+}
+
+// graceEnd is when the losers must be done.
+func (r *Race) graceEnd() time.Duration {
+	at := r.won + r.cfg.Grace
+	if r.cfg.Timeout > 0 {
+		at = min(at, r.cfg.Timeout)
+	}
+	return at
 }

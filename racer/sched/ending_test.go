@@ -26,36 +26,30 @@ func timersOnlyAdd(a *account) error {
 func (a *account) mayGiveUp(f *try, now time.Duration) bool {
 	switch f.cause {
 	case CauseTimeout:
-		return a.cfg.AttemptTimeout > 0 && f.begun <= f.givenUp && now >= f.start+a.cfg.AttemptTimeout
+		return a.cfg.AttemptTimeout > 0 && f.begun <= f.givenUp && now >= a.expiry(f) && (f.givenUp == a.overAt() || a.lives(f.givenUp))
 	case CauseLost:
-		return a.end == EndWon && f.givenUp == a.wonAt()
+		return a.end == EndWon && f.givenUp == a.graceOver()
 	case CauseEnded:
-		return a.end != EndWon && (a.timedOut(f.givenUp) || a.stopped(f.givenUp, a.end))
+		return a.end != EndWon && f.givenUp == a.overAt()
 	}
 	return false
-}
-
-// wonAt returns the step of the only Won.
-func (a *account) wonAt() int {
-	for n, s := range a.steps {
-		if slices.ContainsFunc(s.actions, func(action Action) bool { return action.Kind == Won }) {
-			return n
-		}
-	}
-	return never
 }
 
 func (a *account) timedOut(step int) bool {
 	return a.cfg.Timeout > 0 && a.steps[step].now >= a.cfg.Timeout
 }
 
-func (a *account) stopped(step int, why EndReason) bool {
+// stopped says that the caller's side had ended the race by then.
+func (a *account) stopped(step int) bool { return a.stop(step) != EndNone }
+
+// stop returns the latest reason.
+func (a *account) stop(step int) (why EndReason) {
 	for _, e := range a.events(step) {
-		if e.Kind == Stopped && e.End == why {
-			return true
+		if e.Kind == Stopped {
+			why = e.End
 		}
 	}
-	return false
+	return why
 }
 
 func triesEnd(a *account) error {
@@ -82,9 +76,15 @@ func outcomesAreTrue(a *account) error {
 
 func (a *account) isTrue(settle Action) bool {
 	c := &a.found[settle.Candidate]
+	var outcomes [2]Outcome
+	for i, attempt := range c.attempts {
+		outcomes[i] = a.outcome(attempt)
+	}
 	switch {
-	case c.attempt != none:
-		return settle.Outcome == a.outcome(c.attempt)
+	case settle.Outcomes != outcomes:
+		return false
+	case len(c.attempts) > 0:
+		return settle.Outcome == a.candidateOutcome(c.attempts)
 	case !a.listed(settle.Candidate, a.last):
 		return settle.Outcome == OutcomeWithdrawn
 	case c.Skip != SkipNone:
@@ -100,13 +100,26 @@ func (a *account) isTrue(settle Action) bool {
 // hasDouble says that another candidate stands for the endpoint.
 func (a *account) hasDouble(id int) bool {
 	for other := range a.found {
-		same := unmapped(a.found[other].Endpoint) == unmapped(a.found[id].Endpoint)
 		settle := a.found[other].settles[0]
-		if other != id && same && settle.Outcome != OutcomeSkipped && settle.Outcome != OutcomeWithdrawn {
+		out := settle.Outcome == OutcomeSkipped || settle.Outcome == OutcomeWithdrawn
+		if other != id && !out && a.door(other, a.last) == a.door(id, a.last) {
 			return true
 		}
 	}
 	return false
+}
+
+// candidateOutcome is the best of what the attempts at a candidate came to; where
+// none has connected, it is that of the first.
+func (a *account) candidateOutcome(attempts []int) Outcome {
+	for _, best := range []Outcome{OutcomeWon, OutcomeConnected, OutcomeConnectedLate} {
+		for _, id := range attempts {
+			if a.outcome(id) == best {
+				return best
+			}
+		}
+	}
+	return a.outcome(attempts[0])
 }
 
 // outcome is what an attempt came to.
@@ -133,12 +146,12 @@ func settlesFollowTheRanking(a *account) error {
 		if action.Kind != Settle {
 			continue
 		}
-		got := ranked{unmapped(a.found[action.Candidate].Endpoint), action.Reason}
+		got := a.door(action.Candidate, a.last)
 		switch out := action.Outcome == OutcomeSkipped || action.Outcome == OutcomeWithdrawn; {
 		case out && (len(want) > 0 || action.Reason != addrsel.ReasonLast):
 			return fmt.Errorf("%v is not last", action)
-		case !out && (len(want) == 0 || got != want[0]):
-			return fmt.Errorf("%v %v (%v), want %v", action, got.endpoint, got.reason, want)
+		case !out && (len(want) == 0 || got != want[0].door || action.Reason != want[0].reason):
+			return fmt.Errorf("%v %v (%v), want %v", action, got, action.Reason, want)
 		case !out:
 			want = want[1:]
 		}
@@ -201,82 +214,116 @@ func wonMeansOneWinner(a *account) error {
 }
 
 func theEarliestWins(a *account) error {
-	for _, w := range a.won {
-		winner, step := &a.tries[w.Attempt], a.wonAt()
-		for i := range a.tries {
-			f := &a.tries[i]
-			if f.outcome.Kind != Connected || f.ended > step || f.givenUp <= step {
-				continue
-			}
-			if f.ended < step || f.outcome.At < winner.outcome.At || f.outcome.At == winner.outcome.At && i < w.Attempt {
-				return fmt.Errorf("attempt %d was earlier than %d", i, w.Attempt)
-			}
+	best := none
+	for i := range a.tries {
+		f := &a.tries[i]
+		if f.outcome.Kind != Connected || f.givenUp != never || f.ended > a.overAt() {
+			continue
 		}
+		if best == none || f.outcome.At < a.tries[best].outcome.At {
+			best = i
+		}
+	}
+	if a.end == EndWon && (a.wonAt != a.overAt() || a.won[0].Attempt != best) {
+		return fmt.Errorf("%v in step %d, want attempt %d in step %d", a.won[0], a.wonAt, best, a.overAt())
 	}
 	return nil
 }
 
+// theEndIsTrue: the race goes on until there is a reason to end it, and then only
+// until all that is in flight has reported.
 func theEndIsTrue(a *account) error {
-	if !a.endsAs(a.end) {
-		return fmt.Errorf("%v", a.end)
+	over := a.overAt()
+	if over > a.last {
+		return fmt.Errorf("%v, but the race is not over", a.end)
+	}
+	if want := a.reason(over); a.end != want {
+		return fmt.Errorf("%v, want %v", a.end, want)
+	}
+	for n := over; n < a.last; n++ {
+		if a.inFlight(n) == 0 {
+			return fmt.Errorf("it goes on after %v, but nothing is in flight", a.steps[n].now)
+		}
 	}
 	return nil
 }
 
-func (a *account) endsAs(end EndReason) bool {
-	order := a.ranking(a.last)
-	switch end {
-	case EndWon:
-		return a.cfg.Goal == First
-	case EndTimedOut:
-		return a.timedOut(a.last)
-	case EndDeadlineNear, EndCallerLeft:
-		return a.stopped(a.last, end)
-	case EndCompleted:
-		done := a.cfg.Goal == Order || a.cfg.Goal == Every && len(a.tries) == len(order)
-		return len(order) > 0 && a.allAnswered() && done
-	case EndExhausted:
-		return a.cfg.Goal == First && len(a.tries) > 0 && len(a.tries) == len(order) && a.allAnswered()
+// overAt returns the first step in which there is a reason to end the race.
+func (a *account) overAt() int {
+	if a.over == nil {
+		n := 0
+		for n <= a.last && a.reason(n) == EndNone {
+			n++
+		}
+		if n > a.last {
+			n = never
+		}
+		a.over = &n
 	}
-	return len(order) == 0 && a.allAnswered() && a.nothingBecause(end)
+	return *a.over
 }
 
-func (a *account) allAnswered() bool {
-	for id := range a.cfg.Questions {
-		if !a.answered(id, a.last) {
-			return false
-		}
+// reason returns why the race is over, if it has not been so before a step. Failed
+// service information is the first one, as to go on could be what an attacker wants;
+// and a connection in hand beats the clock.
+func (a *account) reason(step int) EndReason {
+	switch {
+	case a.cfg.Service.Protected && a.broken(step, forService): // H3-55
+		return EndServiceFailed
+	case a.cfg.Goal == First && a.connected(step):
+		return EndWon
+	case a.stopped(step):
+		return a.stop(step)
+	case a.timedOut(step):
+		return EndTimedOut
+	case !a.allAnswered(step, anyQuestion) || a.resortPends(step):
+		return EndNone
 	}
-	return true
+	return a.natural(step)
+}
+
+// resortPends says that the last resort is left, and nothing has connected yet that
+// would make it superfluous.
+func (a *account) resortPends(step int) bool {
+	wanted := len(a.cfg.LastResort) > 0 && a.cfg.Goal != Order && !a.connected(step)
+	return wanted && step < a.resortAt()
+}
+
+// natural returns why a race is over that nothing and nobody ends early.
+func (a *account) natural(step int) EndReason {
+	begun := a.askedBefore(step)
+	left := len(a.waiting(step, begun, addrsel.FamilyAny))
+	flying := slices.ContainsFunc(a.tries[:begun], func(f try) bool { return f.ended > step })
+	switch {
+	case len(a.ranking(step)) == 0:
+		return a.nothingBecause(step)
+	case a.cfg.Goal == Order:
+		return EndCompleted
+	case left > 0 || flying:
+		return EndNone
+	case a.cfg.Goal == Every:
+		return EndCompleted
+	}
+	return EndExhausted
 }
 
 // nothingBecause says why there is nothing to try: what is there is skipped, or
 // the latest answers have nothing.
-func (a *account) nothingBecause(end EndReason) bool {
-	left := 0
+func (a *account) nothingBecause(step int) EndReason {
 	for id := range a.found {
-		if a.listed(id, a.last) {
-			left++
+		if a.listed(id, step) {
+			return EndAllSkipped
 		}
 	}
-	last := map[int]Answer{}
-	for _, e := range a.events(a.last) {
-		if e.Kind == Resolved && e.Question != NoQuestion {
-			last[e.Question] = e.Answer
-		}
-	}
-	broken, types := false, map[RecordType]bool{}
-	for id, q := range a.cfg.Questions {
-		broken = broken || last[id] == Broken
-		types[q.Type] = true
+	types := map[RecordType]bool{}
+	for _, q := range a.questions {
+		types[q.Type] = types[q.Type] || q.known <= step
 	}
 	switch {
-	case left > 0:
-		return end == EndAllSkipped
-	case broken:
-		return end == EndResolutionFailed
+	case a.broken(step, anyQuestion):
+		return EndResolutionFailed
 	case types[A] && types[AAAA]:
-		return end == EndNameNotFound
+		return EndNameNotFound
 	}
-	return end == EndNoAddresses
+	return EndNoAddresses
 }

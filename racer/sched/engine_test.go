@@ -38,8 +38,13 @@ type happening struct {
 // flight is an attempt as the network sees it.
 type flight struct {
 	behaviour
-	started bool
-	over    bool // has reported its outcome
+	candidate int
+	backup    bool // itself
+	started   bool
+	stage     int  // how many are done and were allowed to proceed
+	waiting   bool // for Proceed
+	cancelled bool
+	over      bool // has reported its outcome
 }
 
 // sighting is a candidate in an answer: the nth of its endpoint.
@@ -62,7 +67,7 @@ func (w *world) engine(t testing.TB, race *Race) *engine {
 	}
 	for i := range w.answers {
 		if w.answers[i].question == NoQuestion {
-			e.resolve(&w.answers[i], 0)
+			e.resolve(&w.answers[i], NoQuestion)
 		}
 	}
 	for _, s := range w.stops {
@@ -196,9 +201,11 @@ func independent(a, b Event) bool {
 func (e *engine) happen(h happening) Event {
 	switch h.Kind {
 	case Resolved:
-		h.Candidates = e.introduce(h.answer)
+		h.Candidates = e.introduce(h.Question, h.answer)
 	case Started:
 		e.attempts[h.Attempt].started = true
+	case Progressed:
+		e.attempts[h.Attempt].waiting = true
 	case Connected, Failed, Cancelled:
 		e.attempts[h.Attempt].over = true
 	}
@@ -206,12 +213,12 @@ func (e *engine) happen(h happening) Event {
 }
 
 // introduce numbers candidates: one that an earlier answer to the same question
-// had keeps its id and what is known of it.
-func (e *engine) introduce(a *answer) []Candidate {
+// had keeps its id and what is known of it, except for what may change.
+func (e *engine) introduce(question int, a *answer) []Candidate {
 	found := slices.Clone(a.found)
 	seen := map[netip.AddrPort]int{}
 	for i, c := range found {
-		key := sighting{a.question, c.Endpoint, seen[c.Endpoint]}
+		key := sighting{question, c.Endpoint, seen[c.Endpoint]}
 		seen[c.Endpoint]++
 		id, known := e.ids[key]
 		if !known {
@@ -220,6 +227,7 @@ func (e *engine) introduce(a *answer) []Candidate {
 			e.ids[key] = id
 			e.found = append(e.found, c)
 		}
+		e.found[id].Group, e.found[id].Expect = c.Group, c.Expect
 		found[i] = e.found[id]
 	}
 	return found
@@ -238,6 +246,8 @@ func (e *engine) obey(a Action) (finished bool) {
 		e.ask(a.Question)
 	case Start:
 		e.start(a)
+	case Proceed:
+		e.proceed(a.Attempt)
 	case Cancel:
 		e.cancel(a.Attempt)
 	case Won, Settle:
@@ -249,37 +259,91 @@ func (e *engine) obey(a Action) (finished bool) {
 	return false
 }
 
-func (e *engine) ask(question int) {
+func (e *engine) ask(id int) {
+	q := e.race.Question(id)
 	for i := range e.world.answers {
-		if e.world.answers[i].question == question {
-			e.resolve(&e.world.answers[i], e.now)
+		if e.world.answers[i].answers(id, q) {
+			e.resolve(&e.world.answers[i], id)
 		}
 	}
 }
 
-func (e *engine) resolve(a *answer, asked time.Duration) {
-	event := Event{Kind: Resolved, At: asked + a.after, Question: a.question, Answer: a.status}
+// resolve lets an answer come to a question that is asked now.
+func (e *engine) resolve(a *answer, question int) {
+	event := Event{Kind: Resolved, At: e.now + a.after, Question: question, Answer: a.status, Follow: a.follow}
 	e.schedule(happening{Event: event, answer: a})
 }
 
 func (e *engine) start(a Action) {
-	if a.Attempt != len(e.attempts) {
-		e.fail("attempt %d follows attempt %d", a.Attempt, len(e.attempts)-1)
-	}
+	e.mayStart(a)
 	b, known := e.world.endpoints[unmapped(e.found[a.Candidate].Endpoint)]
 	if !known {
 		e.fail("nothing says how %v behaves", e.found[a.Candidate].Endpoint)
 	}
-	e.attempts = append(e.attempts, &flight{behaviour: b})
+	backup := a.Trigger == TriggerBackup
+	if backup && b.backup != nil {
+		b = *b.backup
+	}
+	e.attempts = append(e.attempts, &flight{behaviour: b, candidate: a.Candidate, backup: backup})
 	at := e.now + b.late
 	if b.unable {
 		e.report(a.Attempt, Failed, at)
 		return
 	}
 	e.report(a.Attempt, Started, at)
-	if b.outcome != 0 {
-		e.report(a.Attempt, b.outcome, at+b.after)
+	e.goOn(a.Attempt, at)
+}
+
+// mayStart fails the test when a start makes no sense: a candidate has one first
+// attempt, and a backup as long as that one runs and nothing has come back for it.
+func (e *engine) mayStart(a Action) {
+	if a.Attempt != len(e.attempts) {
+		e.fail("attempt %d follows attempt %d", a.Attempt, len(e.attempts)-1)
 	}
+	if a.Candidate < 0 || a.Candidate >= len(e.found) {
+		e.fail("nobody has told of candidate %d", a.Candidate)
+	}
+	backup, first := a.Trigger == TriggerBackup, false
+	for _, f := range e.attempts {
+		if f.candidate != a.Candidate {
+			continue
+		}
+		first = true
+		if !backup || f.backup || f.cancelled || f.over || !f.started || f.waiting || f.stage > 0 {
+			e.fail("%v", a)
+		}
+	}
+	if backup && !first {
+		e.fail("%v, but there is no first attempt", a)
+	}
+}
+
+// goOn lets an attempt come to the end of its next stage, or to its outcome.
+func (e *engine) goOn(attempt int, from time.Duration) {
+	switch f := e.attempts[attempt]; {
+	case f.stage < len(f.stages):
+		at := from + f.stages[f.stage]
+		e.report(attempt, Progressed, at)
+		if f.hangup > 0 {
+			e.report(attempt, Failed, at+f.hangup)
+		}
+	case f.outcome != 0:
+		e.report(attempt, f.outcome, from+f.after)
+	}
+}
+
+func (e *engine) proceed(attempt int) {
+	if attempt < 0 || attempt >= len(e.attempts) {
+		e.fail("there is no attempt %d to proceed", attempt)
+	}
+	f := e.attempts[attempt]
+	if !f.waiting || f.cancelled || f.over {
+		e.fail("attempt %d does not wait to proceed", attempt)
+	}
+	f.waiting = false
+	f.stage++
+	e.callOff(attempt, e.now) // it no longer hangs up
+	e.goOn(attempt, e.now)
 }
 
 var failures = map[bool]Failure{
@@ -295,29 +359,33 @@ func (e *engine) report(attempt int, kind EventKind, at time.Duration) {
 	e.schedule(happening{Event: event})
 }
 
+// callOff takes off the agenda what an attempt would do later than at a time.
+func (e *engine) callOff(attempt int, at time.Duration) {
+	e.agenda = slices.DeleteFunc(e.agenda, func(h happening) bool {
+		return h.Kind != Resolved && h.Kind != Stopped && h.Attempt == attempt && h.At > at
+	})
+}
+
 // cancel calls off what would happen after the Cancel has arrived. An attempt
 // whose outcome comes before that has outrun it.
 func (e *engine) cancel(attempt int) {
 	f := e.attempts[attempt]
-	if f.over {
-		e.fail("attempt %d is cancelled, but it is over", attempt)
+	if f.over || f.cancelled {
+		e.fail("attempt %d is cancelled, but it is over or has been cancelled", attempt)
 	}
+	f.cancelled = true
 	arrives := e.now + f.confirm
+	e.callOff(attempt, arrives)
 	started, outrun := f.started, false
-	e.agenda = slices.DeleteFunc(e.agenda, func(h happening) bool {
-		switch {
-		case h.Kind == Resolved || h.Kind == Stopped || h.Attempt != attempt:
-			return false
-		case h.At > arrives:
-			return true
+	for _, h := range e.agenda {
+		if h.Kind != Resolved && h.Kind != Stopped && h.Attempt == attempt {
+			started = started || h.Kind == Started
+			outrun = outrun || h.Kind == Connected || h.Kind == Failed
 		}
-		started = started || h.Kind == Started
-		outrun = outrun || h.Kind != Started
-		return false
-	})
+	}
 	switch {
 	case outrun:
-	case f.stubborn && started:
+	case f.stubborn && started && f.stage == len(f.stages):
 		e.report(attempt, Connected, arrives)
 	default:
 		e.report(attempt, Cancelled, arrives)

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -22,6 +23,9 @@ const (
 	// Connected says that Attempt has succeeded. At is when it did, by the best
 	// clock there is: the earliest of one Step wins.
 	Connected
+	// Progressed says that a stage of Attempt is done and the next one waits for
+	// Proceed: TCP is up, and the TLS handshake could begin.
+	Progressed
 	// Failed says that Attempt has failed, and why. It may come without Started
 	// when this host could not even open a socket.
 	Failed
@@ -31,7 +35,7 @@ const (
 	Stopped
 )
 
-var eventNames = []string{"?", "resolved", "started", "connected", "failed", "cancelled", "stopped"}
+var eventNames = []string{"?", "resolved", "started", "connected", "progressed", "failed", "cancelled", "stopped"}
 
 // String returns a stable word such as "connected".
 func (k EventKind) String() string { return word(eventNames, int(k)) }
@@ -41,11 +45,15 @@ type Event struct {
 	Kind EventKind     // what happened
 	At   time.Duration // when it happened, since the race began
 
-	Question   int         // Resolved: index into Config.Questions, or NoQuestion
+	Question   int         // Resolved: its id, or NoQuestion
 	Answer     Answer      // Resolved
 	Candidates []Candidate // Resolved
+	// Follow are the questions that follow from a Resolved: the target of an alias,
+	// the addresses of a service's target. One that has been asked is not asked
+	// again.
+	Follow []Question
 
-	Attempt int            // Started, Connected, Failed, Cancelled
+	Attempt int            // Started, Connected, Progressed, Failed, Cancelled
 	Local   netip.AddrPort // Started, Connected: the local end, if known
 	Failure Failure        // Failed, and Resolved without addresses
 
@@ -56,7 +64,7 @@ type Event struct {
 type Answer uint8
 
 const (
-	// Positive brought at least one address.
+	// Positive brought at least one address, or service information.
 	Positive Answer = iota
 	// NotFound says there is no such record: the name does not exist or has
 	// none of this type.
@@ -74,7 +82,8 @@ func (a Answer) String() string { return word(answerNames, int(a)) }
 // race never calls out for more.
 type Candidate struct {
 	// ID is the candidate's number: a new one gets the next, starting at 0; one
-	// that an earlier answer to the same question brought keeps its own.
+	// that an earlier answer to the same question brought keeps its own. Its Group
+	// and Expect may have changed.
 	ID int
 	// Endpoint is where; an IPv4-mapped IPv6 address counts as IPv4.
 	Endpoint netip.AddrPort
@@ -85,8 +94,47 @@ type Candidate struct {
 	Place int
 	// SourceBits is the length of the source's on-link prefix; 0: unknown.
 	SourceBits int
+	// Group is the group of endpoints that it belongs to.
+	Group Group
+	// Hint is the name whose A or AAAA answer replaces it, in lower case: it is an
+	// address hint of a service record (RFC 9460 section 7.3). Empty: it is none.
+	Hint string
+	// Expect is what is known of how long a connect to it takes.
+	Expect Expectation
 	// Skip says why the candidate must not be tried; SkipNone: it may.
 	Skip SkipReason
+}
+
+// Group is a group of endpoints: all of a lower one start before those of a higher
+// one, and within a group RFC 6724 and the families' turns decide. Groups compare
+// by the fields in their order; the zero value is the lowest.
+type Group struct {
+	// Protocol orders what differs in protocol or security, the preferred first:
+	// draft v3, section 5.1. An endpoint that is in two of these groups is dialled
+	// once in each.
+	Protocol uint8
+	// Priority is the service's: draft v3, section 5.2, and RFC 9460 section 2.4.1.
+	// What has no service where there are some has the highest.
+	Priority uint16
+	// Draw orders services of the same priority, by lot.
+	Draw uint16
+}
+
+// compareGroups is negative when a comes before b.
+func compareGroups(a, b Group) int {
+	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Draw, b.Draw))
+}
+
+// Expectation is what is known of how long a connect takes. The zero value is
+// nothing.
+type Expectation struct {
+	// RTT is the smoothed round-trip time of RFC 6298. Zero: unknown.
+	RTT time.Duration
+	// Deviation is its mean deviation (RTTVAR). Zero: unknown; RFC 6298 section 2.2
+	// begins with half the RTT.
+	Deviation time.Duration
+	// Past are connect times, the shortest first.
+	Past []time.Duration
 }
 
 // SkipReason says why a candidate is not tried.
@@ -103,9 +151,11 @@ const (
 	SkipDuplicate
 	// SkipTooMany came behind Config.MaxPerAnswer others in its answer.
 	SkipTooMany
+	// SkipProtocol has no protocol in common with the client (RFC 9460 section 7.1.2).
+	SkipProtocol
 )
 
-var skipNames = []string{"", "denied_by_policy", "family_excluded", "duplicate", "too_many_addresses"}
+var skipNames = []string{"", "denied_by_policy", "family_excluded", "duplicate", "too_many_addresses", "no_common_protocol"}
 
 // String returns a stable word such as "duplicate"; SkipNone is empty.
 func (s SkipReason) String() string { return word(skipNames, int(s)) }

@@ -37,7 +37,18 @@ func TestIllegalHistoriesPanic(t *testing.T) {
 		{"connected before it started", "attempt 1 connected before it started", []Event{at(Connected, 1)}},
 		{"cancelled while it runs", "attempt 0 was cancelled by nobody", []Event{at(Cancelled, 0)}},
 		{"cancelled before it started", "attempt 1 was cancelled by nobody", []Event{at(Cancelled, 1)}},
+		{"progressed, never asked for", "unknown attempt 2", []Event{at(Progressed, 2)}},
+		{"progressed before it started", "attempt 1 can't have progressed", []Event{at(Progressed, 1)}},
+		{"progressed twice, and was not told to proceed", "attempt 0 can't have progressed", []Event{at(Progressed, 0), at(Progressed, 0)}},
+		{"progressed after it failed", "attempt 0 can't have progressed", []Event{at(Failed, 0), at(Progressed, 0)}},
+		{"progressed after it connected", "attempt 0 can't have progressed", []Event{at(Connected, 0), at(Progressed, 0)}},
+		{"started after it progressed", "attempt 0 started twice", []Event{at(Progressed, 0), at(Started, 0)}},
+		{"stopped by a win", "nobody can stop a race as \"won\"", []Event{{Kind: Stopped, End: EndWon}}},
+		{"stopped for no reason", "nobody can stop a race as \"\"", []Event{{Kind: Stopped}}},
 		{"answer without a question", "unknown question 1", []Event{list(1)}},
+		{"answer to what has not been asked yet", "question 1 has not been asked", []Event{
+			{Kind: Resolved, Question: 0, Follow: []Question{{"alt.example", AAAA}}}, list(1),
+		}},
 		{"negative question", "unknown question -2", []Event{list(-2)}},
 		{"gap in the candidates", "candidate 3 is not the next one", []Event{list(0, 3)}},
 		{"negative candidate", "candidate -1 is not the next one", []Event{list(0, -1)}},
@@ -67,6 +78,37 @@ func raceWithTwoAttempts() *Race {
 	race.Step(0, []Event{{Kind: Started}}, nil)
 	race.Step(250*ms, nil, nil)
 	return &race
+}
+
+// TestHeldTwicePanics: an attempt whose handshake is held can't make more progress,
+// and one that proceeds can.
+func TestHeldTwicePanics(t *testing.T) {
+	cfg := Default()
+	cfg.Questions = questions(HTTPS)
+	cfg.ResolutionDelay = 0
+	cfg.Service = Service{Protected: true, Usable: true, Relied: true}
+	var race Race
+	race.Reset(cfg)
+	given := Event{Kind: Resolved, Question: NoQuestion, Candidates: []Candidate{candidateAt("192.0.2.1")}}
+	progressed := []Event{{Kind: Progressed}}
+	race.Step(0, []Event{given}, nil)
+	race.Step(0, []Event{{Kind: Started}}, nil)
+	race.Step(10*ms, progressed, nil)
+	race.Step(20*ms, []Event{{Kind: Resolved, Answer: NotFound}}, nil)
+	race.Step(30*ms, progressed, nil) // it was told to proceed, and is again
+	race.Step(40*ms, progressed, nil)
+	mustPanic(t, "attempt 0 can't have progressed", func() { race.Step(50*ms, []Event{progressed[0], progressed[0]}, nil) })
+}
+
+// TestQuestionPanics: only what a Query had can be asked for.
+func TestQuestionPanics(t *testing.T) {
+	race := raceWithTwoAttempts()
+	if got, want := race.Question(0), (Question{Name: exampleName, Type: AAAA}); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for _, id := range []int{-1, 1} {
+		mustPanic(t, fmt.Sprintf("unknown question %d", id), func() { race.Question(id) })
+	}
 }
 
 func TestStepAfterFinishPanics(t *testing.T) {

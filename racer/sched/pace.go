@@ -6,58 +6,81 @@ import (
 	"github.com/connrace/connrace/racer/addrsel"
 )
 
+// turn is a start that the strategy allows at a time.
+type turn struct {
+	candidate int
+	at        time.Duration
+	backup    bool
+}
+
 // startDue asks for every start whose time has come.
 func (r *Race) startDue(out []Action) []Action {
 	for {
-		at, ok := r.nextStart()
-		if !ok || at > r.now {
+		next, ok := r.nextTurn()
+		if !ok || next.at > r.now {
 			return out
 		}
-		out = r.start(out)
+		out = r.start(next, out)
 	}
 }
 
-func (r *Race) start(out []Action) []Action {
-	id, c := len(r.attempts), r.next()
-	trigger := r.trigger(c)
+func (r *Race) start(t turn, out []Action) []Action {
+	id := len(r.attempts)
+	trigger := r.trigger(t)
+	delay, basis := r.delay(t.candidate)
 	if id == 0 {
 		r.opened = r.now
 	}
-	r.candidates[c].attempt = id
-	r.attempts = append(r.attempts, attempt{candidate: c})
+	if t.backup {
+		r.candidates[t.candidate].backup = id
+		r.backups++
+	} else {
+		r.candidates[t.candidate].attempt = id
+	}
+	r.attempts = append(r.attempts, attempt{candidate: t.candidate, backup: t.backup, delay: delay})
 	r.flying = append(r.flying, id)
-	return append(out, Action{Kind: Start, Candidate: c, Attempt: id, Trigger: trigger})
+	return append(out, Action{
+		Kind: Start, Candidate: t.candidate, Attempt: id, Trigger: trigger, Delay: delay, Basis: basis,
+	})
 }
 
-// nextStart returns when the next attempt is due; ok is false when that hangs
-// on something that has yet to happen.
-func (r *Race) nextStart() (at time.Duration, ok bool) {
-	if r.cfg.Goal == Order || r.next() == none || r.full() {
-		return 0, false
+// nextTurn returns the next start and when it is due; ok is false when that hangs
+// on something that has yet to happen. A backup takes its turn when no candidate
+// waits for one: another address helps against more than a lost SYN.
+func (r *Race) nextTurn() (t turn, ok bool) {
+	c := r.next(addrsel.FamilyAny)
+	switch {
+	case r.cfg.Goal == Order || r.full():
+		return turn{}, false
+	case c == none:
+		return r.nextBackup()
+	case r.cfg.Strategy == FamilyFallback && len(r.attempts) > 0:
+		return r.nextOfFamilies()
 	}
-	pace, ok := r.pace()
-	return max(r.gate(), pace), ok
+	at, ok := r.pace()
+	return turn{candidate: c, at: max(r.gate(), at)}, ok
 }
 
 // gate returns when the first attempt may start, given that there is a candidate
-// for it. RFC 8305 section 3: as soon as
-// the preferred family has answered, whatever it answered, else when the
-// Resolution Delay has passed since the first usable address. An error counts
-// as an answer (draft v3, section 4.2).
+// for it. RFC 8305 section 3: as soon as the preferred family has answered,
+// whatever it answered, else when the Resolution Delay has passed since the first
+// usable address. An error counts as an answer, and service information must have
+// been answered too (draft v3, section 4.2).
 func (r *Race) gate() time.Duration {
-	if len(r.attempts) > 0 || r.preferredAnswered() {
+	if len(r.attempts) > 0 || r.preferredAnswered() && (r.cfg.Version == V2 || r.serviceAnswered()) {
 		return 0
 	}
 	return r.firstAddress + r.cfg.ResolutionDelay
 }
 
 // preferredAnswered is true also when the preferred family was not asked for, and
-// as soon as one of several names has an address of it: RFC 8305 section 3 starts
-// IPv6 at once.
+// as soon as one of several names has an address of it, a hint included (draft v3,
+// section 4.2.1): RFC 8305 section 3 starts IPv6 at once. Questions that followed
+// from an answer hold nothing up.
 func (r *Race) preferredAnswered() bool {
 	preferred := r.cfg.preferredFamily()
 	for _, p := range r.order {
-		if addrsel.FamilyOf(r.candidates[p.candidate].Endpoint.Addr()) == preferred {
+		if r.candidates[p.candidate].family() == preferred {
 			return true
 		}
 	}
@@ -85,21 +108,50 @@ func (r *Race) pace() (time.Duration, bool) {
 		return 0, true
 	case r.cfg.Strategy == FirstThenAll:
 		return r.headStart()
+	case r.cfg.Strategy == Sequential && r.someAlone():
+		return 0, false
 	}
+	return r.patience(false)
+}
+
+// patience returns when every live attempt has been left alone for its delay, and
+// the floor has passed. A backup holds back further backups only: it says nothing
+// new of its address, so an address that comes late need not wait for it.
+func (r *Race) patience(backup bool) (time.Duration, bool) {
 	at := r.lastStart + MinAttemptDelay
 	for _, id := range r.flying {
 		a := &r.attempts[id]
 		switch {
 		case a.state == requested:
 			return 0, false
-		case a.cause != CauseNone: // given up: it holds nobody back
-		case r.cfg.Strategy == Sequential:
-			return 0, false
-		default:
-			at = max(at, a.start+r.cfg.AttemptDelay)
+		case a.alone() && (backup || !a.backup): // one that was given up holds nobody back
+			at = max(at, r.until(a))
 		}
 	}
 	return at, true
+}
+
+// until returns how long an attempt is left alone. One that is over needs no more
+// than it had from the start.
+func (r *Race) until(a *attempt) time.Duration {
+	if !a.alone() {
+		return a.start + a.delay
+	}
+	return r.granted(a)
+}
+
+// granted returns when an attempt has, or would have had its delay. One that makes
+// progress gets it anew, since each further step of a handshake takes a round trip as
+// the first did: draft v3, section 6.1. The bound of 2 s is that of the delay.
+//
+//	delay 250 ms, TCP up at 5:   TLS has until 255
+//	delay 250 ms, TCP up at 240: TLS has until 490
+func (r *Race) granted(a *attempt) time.Duration {
+	at := a.start + a.delay
+	if !a.advanced || r.cfg.Version == V2 {
+		return at
+	}
+	return max(at, min(a.progress+a.delay, a.start+MaxAttemptDelay))
 }
 
 // headStart returns when the first attempt of a race that starts all others after
@@ -107,12 +159,74 @@ func (r *Race) pace() (time.Duration, bool) {
 func (r *Race) headStart() (time.Duration, bool) {
 	switch first := &r.attempts[0]; {
 	case first.alone():
-		return first.start + r.cfg.AttemptDelay, true
+		return r.until(first), true
 	case first.state == requested:
 		return 0, false
 	default:
 		return first.landed, true
 	}
+}
+
+// nextOfFamilies returns the next start where each family goes through its
+// addresses on its own. What is due in both at once starts in the first.
+func (r *Race) nextOfFamilies() (best turn, ok bool) {
+	first := r.firstFamily()
+	for _, f := range [...]addrsel.Family{first, otherFamily(first)} {
+		c := r.next(f)
+		if c == none {
+			continue
+		}
+		if at, due := r.lane(f); due && (!ok || at < best.at) {
+			best, ok = turn{candidate: c, at: at}, true
+		}
+	}
+	return best, ok
+}
+
+// lane returns when a family may start its next attempt: RFC 6555 section 5.
+func (r *Race) lane(f addrsel.Family) (time.Duration, bool) {
+	at := r.lastStart + MinAttemptDelay
+	for _, id := range r.flying {
+		a := &r.attempts[id]
+		if a.state == requested || a.alone() && r.candidates[a.candidate].family() == f {
+			return 0, false
+		}
+	}
+	if f != r.firstFamily() && !r.firstIsExhausted() {
+		at = max(at, r.until(&r.attempts[0]))
+	}
+	return at, true
+}
+
+// firstFamily is the family that the race began with.
+func (r *Race) firstFamily() addrsel.Family { return r.candidates[r.attempts[0].candidate].family() }
+
+func otherFamily(f addrsel.Family) addrsel.Family {
+	if f == addrsel.FamilyIPv4 {
+		return addrsel.FamilyIPv6
+	}
+	return addrsel.FamilyIPv4
+}
+
+// firstIsExhausted says that nothing of the first family runs or waits.
+func (r *Race) firstIsExhausted() bool {
+	first := r.firstFamily()
+	for _, id := range r.flying {
+		if a := &r.attempts[id]; a.alone() && r.candidates[a.candidate].family() == first {
+			return false
+		}
+	}
+	return r.next(first) == none
+}
+
+// someAlone says that an attempt runs that may yet succeed.
+func (r *Race) someAlone() bool {
+	for _, id := range r.flying {
+		if r.attempts[id].alone() {
+			return true
+		}
+	}
+	return false
 }
 
 // alone says that the attempt runs, and may yet succeed.
@@ -124,46 +238,18 @@ func (r *Race) full() bool {
 	return r.cfg.MaxInFlight > 0 && len(r.flying) >= r.cfg.MaxInFlight
 }
 
-// trigger names the thing the candidate had to wait for last.
-func (r *Race) trigger(id int) Trigger {
-	known := r.candidates[id].known
-	switch {
-	case r.cfg.Strategy == AllAtOnce && len(r.attempts) > 0 && r.wasFull:
-		return TriggerSlotFree
-	case r.cfg.Strategy == AllAtOnce && len(r.attempts) > 0 && known > r.opened:
-		return TriggerNewAddress
-	case r.cfg.Strategy == AllAtOnce:
-		return TriggerAllAtOnce
-	case len(r.attempts) == 0:
-		return TriggerFirst
-	case r.cfg.Strategy == FirstThenAll:
-		return r.afterFirst(known)
+// proceed lets attempts go on to their next stage. What service information could
+// change about a handshake waits for it where the client relies on it: draft v3,
+// sections 6.1 and 6.3.
+func (r *Race) proceed(out []Action) []Action {
+	if r.cfg.Service.holds() && !r.serviceAnswered() {
+		return out
 	}
-	pace, _ := r.pace()
-	switch {
-	case known > max(pace, r.lastOutcome):
-		return TriggerNewAddress
-	case r.cfg.Strategy == Sequential || r.now < r.lastStart+r.cfg.AttemptDelay:
-		return TriggerFailure
-	case r.wasFull:
-		return TriggerSlotFree
-	default:
-		return TriggerAttemptDelay
+	for _, id := range r.flying {
+		if a := &r.attempts[id]; a.waiting && a.alone() {
+			a.waiting = false
+			out = append(out, Action{Kind: Proceed, Attempt: id})
+		}
 	}
-}
-
-// afterFirst is the trigger of an attempt after the first, when all others start at
-// once.
-func (r *Race) afterFirst(known time.Duration) Trigger {
-	chance, _ := r.headStart()
-	switch {
-	case r.wasFull:
-		return TriggerSlotFree
-	case known > chance:
-		return TriggerNewAddress
-	case r.attempts[0].alone():
-		return TriggerAttemptDelay
-	default:
-		return TriggerFailure
-	}
+	return out
 }

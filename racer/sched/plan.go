@@ -7,6 +7,8 @@ type Planned struct {
 	Candidate int           // its id
 	At        time.Duration // since the race began
 	Trigger   Trigger       // why then
+	Delay     time.Duration // how long the next one waits for it; 0: not by its delay
+	Basis     Basis         // where Delay comes from
 }
 
 // Plan returns the starts a race with cfg would make if every attempt stayed
@@ -33,7 +35,9 @@ func Plan(cfg Config, answers []Event) []Planned {
 		for _, a := range actions {
 			switch a.Kind {
 			case Start:
-				plan = append(plan, Planned{Candidate: a.Candidate, At: now, Trigger: a.Trigger})
+				plan = append(plan, Planned{
+					Candidate: a.Candidate, At: now, Trigger: a.Trigger, Delay: a.Delay, Basis: a.Basis,
+				})
 				events = append(events, Event{Kind: Started, At: now, Attempt: a.Attempt})
 			case Cancel:
 				events = append(events, Event{Kind: Cancelled, At: now, Attempt: a.Attempt})

@@ -102,6 +102,78 @@ func TestPlan(t *testing.T) {
 			[]Event{resolved(0, 30*ms, 0, "192.0.2.1", "192.0.3.1"), resolved(0, 40*ms, 0, "192.0.2.1")},
 			"0 at 30ms (first)",
 		},
+		{
+			"a backup of the only address", func(c *Config) { c.MaxBackups = 2 },
+			[]Event{resolved(NoQuestion, 0, 0, "192.0.2.1")},
+			"0 at 0s (first), 0 at 250ms (backup)",
+		},
+		{
+			"backups after the others, within a second of the first SYN", func(c *Config) { c.MaxBackups = 9 },
+			[]Event{three},
+			"0 at 0s (first), 1 at 250ms (attempt_delay), 2 at 500ms (attempt_delay), " +
+				"0 at 750ms (backup), 1 at 1s (backup), 2 at 1.25s (backup)",
+		},
+		{
+			"no backup in sequence", func(c *Config) { c.Strategy, c.AttemptTimeout, c.MaxBackups = Sequential, time.Second, 2 },
+			[]Event{three},
+			"0 at 0s (first), 1 at 1s (failure), 2 at 2s (failure)",
+		},
+		{
+			"adaptive, by what is known", func(c *Config) { c.Strategy = Adaptive },
+			[]Event{expecting(three, Expectation{RTT: 20 * ms}, Expectation{RTT: 20 * ms, Deviation: 5 * ms}, Expectation{})},
+			"0 at 0s (first), 1 at 60ms (attempt_delay), 2 at 100ms (attempt_delay)",
+		},
+		{
+			"adaptive, with backups at their own round-trip time",
+			func(c *Config) { c.Strategy, c.MaxBackups = Adaptive, 3 },
+			[]Event{expecting(three, Expectation{RTT: 20 * ms}, Expectation{RTT: 200 * ms}, Expectation{RTT: 20 * ms})},
+			// 1 holds the others back until 660, and wants 600 ms for itself.
+			"0 at 0s (first), 1 at 60ms (attempt_delay), 2 at 660ms (attempt_delay), " +
+				"0 at 720ms (backup), 1 at 780ms (backup), 2 at 1.38s (backup)",
+		},
+		{
+			"multiplied", func(c *Config) { c.AttemptDelay, c.Multiplier = 50*ms, 2 },
+			[]Event{resolved(NoQuestion, 0, 0, "192.0.2.1", "192.0.3.1", "192.0.0.1", "192.0.4.1", "192.0.5.1")},
+			"0 at 0s (first), 1 at 50ms (attempt_delay), 2 at 150ms (attempt_delay), 3 at 350ms (attempt_delay), 4 at 750ms (attempt_delay)",
+		},
+		{
+			"family fallback, and nothing bounds an attempt",
+			func(c *Config) { ask(AAAA, A)(c); c.Strategy, c.AttemptDelay = FamilyFallback, DefaultFallbackDelay },
+			[]Event{resolved(0, 10*ms, 0, "2001:db8::1", "2001:db8::2"), resolved(1, 10*ms, 2, "192.0.2.1", "192.0.3.1")},
+			"0 at 10ms (first), 2 at 310ms (attempt_delay)",
+		},
+		{
+			"family fallback",
+			func(c *Config) {
+				ask(AAAA, A)(c)
+				c.Strategy, c.AttemptDelay, c.AttemptTimeout = FamilyFallback, DefaultFallbackDelay, time.Second
+			},
+			[]Event{resolved(0, 10*ms, 0, "2001:db8::1", "2001:db8::2"), resolved(1, 10*ms, 2, "192.0.2.1", "192.0.3.1")},
+			"0 at 10ms (first), 2 at 310ms (attempt_delay), 1 at 1.01s (failure), 3 at 1.31s (failure)",
+		},
+		{
+			"first then all", func(c *Config) { c.Strategy = FirstThenAll },
+			[]Event{three},
+			"0 at 0s (first), 1 at 250ms (attempt_delay), 2 at 250ms (attempt_delay)",
+		},
+		{
+			"version 2 sorts among the untried", func(c *Config) { ask(AAAA, A)(c); c.Version = V2 },
+			[]Event{resolved(0, 0, 0, "2001:db8::1", "2001:db8::2", "2001:db8::3"), resolved(1, 100*ms, 3, "192.0.2.1")},
+			"0 at 0s (first), 1 at 250ms (attempt_delay), 3 at 500ms (attempt_delay), 2 at 750ms (attempt_delay)",
+		},
+		{
+			"a service's name is asked for on the way", ask(HTTPS, AAAA),
+			[]Event{
+				{Kind: Resolved, At: 10 * ms, Question: 0, Follow: []Question{{"alt.example", AAAA}}},
+				resolved(1, 10*ms, 0, "2001:db8::1"), resolved(2, 30*ms, 1, "2001:db8::2"),
+			},
+			"0 at 10ms (first), 1 at 260ms (attempt_delay)",
+		},
+		{
+			"the last resort", func(c *Config) { ask(AAAA)(c); c.Version, c.LastResort = V2, questions(A) },
+			[]Event{resolved(0, 10*ms, 0, "2001:db8::1"), resolved(1, 2030*ms, 1, "64:ff9b::c000:201")},
+			"0 at 10ms (first), 1 at 2.03s (new_address)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,6 +197,20 @@ func TestPlanOfAddressesKnownAMomentLater(t *testing.T) {
 	}
 }
 
+// TestPlanTellsDelays: each start says how long the next one waits for it, and why.
+func TestPlanTellsDelays(t *testing.T) {
+	cfg := Default()
+	cfg.Strategy, cfg.Multiplier = Adaptive, 2
+	given := expecting(resolved(NoQuestion, 0, 0, "192.0.2.1", "192.0.3.1"), Expectation{RTT: 20 * ms}, Expectation{})
+	want := []Planned{
+		{Candidate: 0, At: 0, Trigger: TriggerFirst, Delay: 60 * ms, Basis: BasisRTO},
+		{Candidate: 1, At: 60 * ms, Trigger: TriggerAttemptDelay, Delay: 500 * ms, Basis: BasisNothingKnown},
+	}
+	if got := Plan(cfg, []Event{given}); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestPlanIsASilentRace: a race does what was planned, in many random worlds.
 func TestPlanIsASilentRace(t *testing.T) {
 	planned := 0
@@ -139,7 +225,7 @@ func TestPlanIsASilentRace(t *testing.T) {
 			case entry.Event.Kind == Resolved:
 				answers = append(answers, entry.Event)
 			case entry.Action.Kind == Start:
-				want = append(want, Planned{entry.Action.Candidate, entry.At, entry.Action.Trigger})
+				want = append(want, Planned{entry.Action.Candidate, entry.At, entry.Action.Trigger, entry.Action.Delay, entry.Action.Basis})
 			}
 		}
 		if got := Plan(w.cfg, answers); !slices.Equal(got, want) {
@@ -180,6 +266,15 @@ func resolved(question int, at time.Duration, firstID int, addrs ...string) Even
 		c := candidateAt(addr)
 		c.ID = firstID + i
 		e.Candidates = append(e.Candidates, c)
+	}
+	return e
+}
+
+// expecting says what is known of each candidate of an answer.
+func expecting(e Event, known ...Expectation) Event {
+	e.Candidates = slices.Clone(e.Candidates)
+	for i := range e.Candidates {
+		e.Candidates[i].Expect = known[i]
 	}
 	return e
 }

@@ -16,6 +16,7 @@ import (
 var pureUses = map[string][]string{
 	"cmp":       nil,
 	"fmt":       {"Fprintf", "Sprintf"}, // Fprintf to a strings.Builder
+	"math":      nil,
 	"net/netip": nil,
 	"slices":    nil,
 	"strings":   nil,

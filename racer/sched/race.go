@@ -11,25 +11,28 @@ import (
 // Race is one race. It stores facts (answers, candidates, attempts) and derives
 // everything else from them. The zero value must be Reset before use.
 type Race struct {
-	cfg Config
-	now time.Duration
+	cfg     Config
+	now     time.Duration
+	stepped bool
 
-	asked     bool
 	questions []question
 	open      int // questions without an answer
 
 	candidates []candidate
-	byEndpoint map[netip.AddrPort]int // who is tried at an endpoint
+	holders    map[spot]int // who is tried at an endpoint
 
 	ranker addrsel.Ranker
 	dests  []addrsel.Destination
-	ids    []int // candidate of each destination
-	order  []place
-	cursor int  // everything in order before it has been started
-	stale  bool // order no longer fits candidates
+	ids    []int   // of what is being sorted
+	order  []place // everything that may be tried
+	queue  []place // with V2: of it, what has not been tried
+	cursor [3]int  // by family: everything before it has been started
+	stale  bool    // order no longer fits candidates
 
 	attempts []attempt
 	flying   []int // attempts without an outcome, in the order of starts
+	backups  int   // made
+	resorted bool  // the questions of the last resort have been asked
 
 	hasAddress   bool
 	firstAddress time.Duration // when the first usable address became known
@@ -38,7 +41,8 @@ type Race struct {
 	lastOutcome  time.Duration
 	wasFull      bool // a candidate had to wait for MaxInFlight
 
-	winner  int // attempt, or none
+	winner  int           // attempt, or none
+	won     time.Duration // when the race learned of it
 	stopped EndReason
 	end     EndReason
 	done    bool
@@ -47,6 +51,8 @@ type Race struct {
 const none = -1
 
 type question struct {
+	Question
+	asked    bool
 	answered bool
 	answer   Answer
 }
@@ -56,9 +62,17 @@ type candidate struct {
 	question  int
 	known     time.Duration // when the race learned of it
 	attempt   int           // or none
+	backup    int           // or none
 	duplicate bool
 	tooMany   bool
 	withdrawn bool
+	gone      bool // its answer no longer has it: withdrawn, unless it has begun
+}
+
+// spot is what must not be dialled twice.
+type spot struct {
+	endpoint netip.AddrPort
+	protocol uint8
 }
 
 // place is a candidate's position in the ranked order.
@@ -69,8 +83,13 @@ type place struct {
 
 type attempt struct {
 	candidate int
+	backup    bool
 	state     attemptState
-	start     time.Duration
+	start     time.Duration // or when it turned out that it can't
+	delay     time.Duration // how long the next one waits for it
+	waiting   bool          // for Proceed
+	advanced  bool          // a stage is done
+	progress  time.Duration // when the latest one was
 	connected time.Duration
 	landed    time.Duration // when the race learned of its end, or gave it up
 	cause     Cause
@@ -89,29 +108,33 @@ const (
 // Reset makes r a new race with the given parameters, keeping its memory. cfg
 // and its slices must not change while the race runs.
 func (r *Race) Reset(cfg Config) {
-	byEndpoint := r.byEndpoint
-	if byEndpoint == nil {
-		byEndpoint = make(map[netip.AddrPort]int)
+	holders := r.holders
+	if holders == nil {
+		holders = make(map[spot]int)
 	}
-	clear(byEndpoint)
+	clear(holders)
 	*r = Race{
 		cfg:        cfg,
 		questions:  r.questions[:0],
 		candidates: r.candidates[:0],
-		byEndpoint: byEndpoint,
+		holders:    holders,
 		ranker:     r.ranker,
 		dests:      r.dests[:0],
 		ids:        r.ids[:0],
 		order:      r.order[:0],
+		queue:      r.queue[:0],
 		attempts:   r.attempts[:0],
 		flying:     r.flying[:0],
 		winner:     none,
-		open:       len(cfg.Questions),
 	}
-	for range cfg.Questions {
-		r.questions = append(r.questions, question{})
+	for _, q := range cfg.Questions {
+		r.questions = append(r.questions, question{Question: q})
 	}
+	r.open = len(r.questions)
 }
+
+// Question returns the question with an id that a Query had.
+func (r *Race) Question(id int) Question { return r.question(id).Question }
 
 // Step takes in all that has happened up to now and appends to out what is to
 // be done. The first call asks the questions. now never goes back.
@@ -119,10 +142,10 @@ func (r *Race) Step(now time.Duration, events []Event, out []Action) []Action {
 	if r.done {
 		panic("sched: Step after Finish")
 	}
-	r.now = now
-	if !r.asked {
+	if !r.stepped {
 		out = r.ask(out)
 	}
+	r.now, r.stepped = now, true
 	for i := range events {
 		r.absorb(&events[i])
 	}
@@ -136,37 +159,29 @@ func (r *Race) Step(now time.Duration, events []Event, out []Action) []Action {
 // when only an event can move the race. It is derived from the facts at each
 // call, so there is no timer that could be stale.
 func (r *Race) Next() (at time.Duration, ok bool) {
-	if r.done || r.end != EndNone {
+	if r.done || r.end != EndNone && !r.inGrace() {
 		return 0, false
 	}
-	if !r.asked {
+	if !r.stepped {
 		return 0, true
 	}
-	soonest := func(t time.Duration) {
-		if !ok || t < at {
+	soonest := func(t time.Duration, due bool) {
+		if due && (!ok || t < at) {
 			at, ok = t, true
 		}
 	}
-	if r.cfg.Timeout > 0 {
-		soonest(r.cfg.Timeout)
-	}
 	for _, id := range r.flying {
-		if t, expires := r.expiry(id); expires {
-			soonest(t)
-		}
+		soonest(r.expiry(id))
 	}
-	if t, due := r.nextStart(); due {
-		soonest(t)
+	if r.end != EndNone {
+		soonest(r.graceEnd(), true)
+		return at, ok
 	}
+	soonest(r.cfg.Timeout, r.cfg.Timeout > 0)
+	next, due := r.nextTurn()
+	soonest(next.at, due)
+	soonest(r.lastResort())
 	return at, ok
-}
-
-func (r *Race) ask(out []Action) []Action {
-	r.asked = true
-	for id := range r.cfg.Questions {
-		out = append(out, Action{Kind: Query, Question: id})
-	}
-	return out
 }
 
 func (r *Race) absorb(e *Event) {
@@ -175,6 +190,8 @@ func (r *Race) absorb(e *Event) {
 		r.resolved(e)
 	case Started:
 		r.started(e)
+	case Progressed:
+		r.progressed(e)
 	case Connected:
 		r.outcome(e, connected).connected = e.At
 	case Failed:
@@ -202,6 +219,14 @@ func (r *Race) started(e *Event) {
 	r.lastStart = max(r.lastStart, e.At)
 }
 
+func (r *Race) progressed(e *Event) {
+	a := r.attempt(e.Attempt)
+	if a.state != running || a.waiting {
+		panic(fmt.Sprintf("sched: attempt %d can't have progressed", e.Attempt))
+	}
+	a.advanced, a.progress, a.waiting = true, e.At, true
+}
+
 // outcome records the one outcome of an attempt.
 func (r *Race) outcome(e *Event, s attemptState) *attempt {
 	a := r.attempt(e.Attempt)
@@ -214,6 +239,7 @@ func (r *Race) outcome(e *Event, s attemptState) *attempt {
 		}
 		// No SYN has left, but the next try of a host in trouble must not
 		// follow at once either.
+		a.start = e.At
 		r.lastStart = max(r.lastStart, e.At)
 	}
 	a.state = s
@@ -246,15 +272,22 @@ func (r *Race) attempt(id int) *attempt {
 func (r *Race) decide(out []Action) []Action {
 	if r.end == EndNone {
 		out = r.expire(out)
+		r.resort()
 		if r.end = r.ending(); r.end == EndWon {
+			r.won = r.now
 			out = append(out, Action{Kind: Won, Candidate: r.attempts[r.winner].candidate, Attempt: r.winner})
 		}
+	}
+	if r.end != EndNone && r.inGrace() {
+		return r.proceed(r.expire(out))
 	}
 	if r.end != EndNone {
 		return r.windUp(out)
 	}
+	out = r.ask(out)
+	out = r.proceed(out)
 	out = r.startDue(out)
-	r.wasFull = r.full() && r.next() != none
+	r.wasFull = r.full() && r.next(addrsel.FamilyAny) != none
 	return out
 }
 
@@ -271,7 +304,10 @@ func (r *Race) expire(out []Action) []Action {
 
 func (r *Race) expiry(id int) (time.Duration, bool) {
 	a := &r.attempts[id]
-	expires := r.cfg.AttemptTimeout > 0 && a.state == running && a.cause == CauseNone
+	expires := r.cfg.AttemptTimeout > 0 && a.alone()
+	if a.backup { // it shares the time of its candidate
+		return r.attempts[r.candidates[a.candidate].attempt].start + r.cfg.AttemptTimeout, expires
+	}
 	return a.start + r.cfg.AttemptTimeout, expires
 }
 

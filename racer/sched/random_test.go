@@ -3,6 +3,7 @@ package sched
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/connrace/connrace/racer/addrsel"
@@ -60,33 +61,75 @@ func randomWorld(c chooser) *world {
 		w.endpoints[unmapped(endpointAt(prefix))] = randomBehaviour(c)
 	}
 	randomAnswers(c, w)
+	if c.IntN(5) == 0 {
+		makeLonely(c, w)
+	}
 	return w
+}
+
+// makeLonely leaves a world one address or two, which are known from the start and
+// answer when a backup has been made, at the same few moments at which the race may
+// have to end.
+func makeLonely(c chooser, w *world) {
+	moment := func() time.Duration { return pick(c, 300*ms, 310*ms) }
+	w.cfg.Goal, w.cfg.MaxBackups, w.cfg.MaxInFlight, w.cfg.Timeout = pick(c, First, Every), 2, 0, 0
+	w.cfg.Questions, w.cfg.LastResort, w.cfg.AttemptTimeout = nil, nil, pick(c, 0, moment())
+	if c.IntN(3) == 0 {
+		w.cfg.Timeout = moment()
+	}
+	if c.IntN(3) == 0 {
+		w.stops = append(w.stops, stop{at: moment(), why: EndDeadlineNear})
+	}
+	alone := answer{question: NoQuestion}
+	for _, prefix := range somePrefixes[:1+c.IntN(2)] {
+		b := behaviour{outcome: pick(c, 0, Failed, Connected, Connected), after: moment()}
+		b.backup = &behaviour{outcome: pick(c, 0, 0, Failed, Connected), after: pick(c, 50*ms, moment()), stubborn: c.IntN(2) == 1}
+		w.endpoints[endpointAt(prefix)] = b
+		alone.found = append(alone.found, randomCandidate(c, false, prefix))
+	}
+	w.answers = []answer{alone}
 }
 
 func randomConfig(c chooser) Config {
 	return Config{
-		Goal:     pick(c, First, First, First, First, Every, Order),
-		Strategy: pick(c, Staggered, Staggered, Sequential, AllAtOnce, FirstThenAll),
-		Questions: pick(c, nil,
-			questions(AAAA, A), questions(A, AAAA), questions(A), questions(AAAA), questions(AAAA, A, AAAA, A)),
+		Goal:       pick(c, First, First, First, First, Every, Order),
+		Strategy:   pick(c, Staggered, Staggered, Sequential, AllAtOnce, FirstThenAll, FamilyFallback, Adaptive),
+		Version:    pick(c, V3, V3, V2),
+		Questions:  randomQuestions(c),
+		LastResort: pick(c, nil, nil, nil, questions(A), []Question{{aliasName, A}, {aliasName, AAAA}}),
+		Service:    Service{Protected: c.IntN(2) == 1, Usable: c.IntN(5) > 0, Relied: c.IntN(5) > 0},
 		Ranking: addrsel.Config{
 			PreferredFamily:  pick(c, addrsel.FamilyAny, addrsel.FamilyIPv4, addrsel.FamilyIPv6),
 			FirstFamilyCount: c.IntN(3),
 		},
 		OnlyRouted:      pick(c, addrsel.FamilyAny, addrsel.FamilyAny, addrsel.FamilyIPv4, addrsel.FamilyIPv6),
 		AttemptDelay:    pick(c, 250*ms, 0, 5*ms, 10*ms, 50*ms, 2*time.Second),
+		Multiplier:      pick(c, 0, 0, 0.5, 1.5, 2),
+		Quantile:        pick(c, 0, 0, 0.28, 0.5, 0.95),
+		MaxBackups:      pick(c, 0, 1, 2, 2, 5),
+		Grace:           pick(c, 0, 20*ms, 300*ms, time.Second),
 		ResolutionDelay: pick(c, 50*ms, 0),
-		AttemptTimeout:  pick(c, 0, 20*ms, 100*ms, 300*ms),
-		Timeout:         pick(c, 0, 0, 60*ms, 400*ms, time.Second),
+		AttemptTimeout:  pick(c, 0, 0, 20*ms, 100*ms, 300*ms, 600*ms),
+		Timeout:         pick(c, 0, 0, 0, 0, 0, 60*ms, 400*ms, time.Second),
 		MaxInFlight:     pick(c, 0, 0, 1, 2, 3),
 		MaxPerAnswer:    pick(c, 0, 0, 0, 1, 2),
 	}
 }
 
+// aliasName is a name that answers lead to.
+const aliasName = "alias.example"
+
+// randomQuestions have no service in most worlds, and then there are no groups.
+func randomQuestions(c chooser) []Question {
+	return pick(c, nil,
+		questions(AAAA, A), questions(A, AAAA), questions(A), questions(AAAA), questions(AAAA, A, AAAA, A),
+		questions(HTTPS, AAAA, A), questions(HTTPS, AAAA, A), questions(HTTPS, AAAA, A), questions(SVCB, A), questions(AAAA, HTTPS, A))
+}
+
 func questions(types ...RecordType) []Question {
 	var qs []Question
 	for _, t := range types {
-		qs = append(qs, Question{Name: "example.com", Type: t})
+		qs = append(qs, Question{Name: exampleName, Type: t})
 	}
 	return qs
 }
@@ -97,57 +140,139 @@ func randomTime(c chooser) time.Duration {
 		100*ms, 249*ms, 250*ms, 251*ms, 260*ms, 300*ms, 500*ms, time.Second)
 }
 
+// randomBehaviour is in half of the cases another one for a backup.
 func randomBehaviour(c chooser) behaviour {
-	return behaviour{
+	b := randomAttempt(c)
+	if c.IntN(2) == 1 {
+		b.backup = new(behaviour)
+		*b.backup = randomAttempt(c)
+		b.backup.outcome = pick(c, 0, Failed, Connected, Connected, Connected)
+		b.backup.stubborn = c.IntN(2) == 1
+	}
+	return b
+}
+
+func randomAttempt(c chooser) behaviour {
+	b := behaviour{
 		late:     pick(c, 0, 0, 0, ms, 15*ms),
 		unable:   c.IntN(10) == 0,
-		outcome:  pick(c, 0, Failed, Failed, Connected),
+		outcome:  pick(c, 0, 0, Failed, Failed, Connected, Connected),
 		after:    randomTime(c),
 		confirm:  pick(c, 0, 0, ms, 20*ms),
 		stubborn: c.IntN(8) == 0,
 	}
+	for range pick(c, 0, 0, 1, 2) {
+		b.stages = append(b.stages, randomTime(c))
+		b.hangup = pick(c, 0, 0, ms, 100*ms)
+	}
+	return b
 }
 
 // randomAnswers are up to three for each question, and given addresses: always
 // at the beginning when nothing is asked, or the race would be over before.
 func randomAnswers(c chooser, w *world) {
 	if len(w.cfg.Questions) == 0 || c.IntN(4) == 0 {
-		w.answers = append(w.answers, answer{question: NoQuestion, found: randomFound(c, somePrefixes)})
+		w.answers = append(w.answers, answer{question: NoQuestion, found: randomFound(c, grouped(w), somePrefixes)})
 	}
 	for id, q := range w.cfg.Questions {
-		var after time.Duration
-		for range c.IntN(4) {
-			after += randomTime(c)
-			w.answers = append(w.answers, randomAnswer(c, id, q.Type, after))
-		}
+		randomAnswersTo(c, w, answer{question: id}, q.Type)
+	}
+	for _, q := range laterQuestions {
+		randomAnswersTo(c, w, answer{question: NoQuestion - 1, to: q}, q.Type)
 	}
 }
 
-func randomAnswer(c chooser, question int, t RecordType, after time.Duration) answer {
-	a := answer{question: question, after: after, status: pick(c, Positive, Positive, Positive, NotFound, Broken)}
+// laterQuestions are what answers have to follow, and the last resort has to ask,
+// unless they are asked at the beginning.
+var laterQuestions = []Question{{exampleName, A}, {aliasName, HTTPS}, {aliasName, AAAA}, {aliasName, A}}
+
+// grouped says that candidates differ in their groups.
+func grouped(w *world) bool {
+	return slices.ContainsFunc(w.cfg.Questions, func(q Question) bool { return q.Type == HTTPS || q.Type == SVCB })
+}
+
+func randomAnswersTo(c chooser, w *world, a answer, t RecordType) {
+	if slices.Contains(w.cfg.Questions, a.to) {
+		return
+	}
+	if t == HTTPS || t == SVCB {
+		a.after = pick(c, 0, 100*ms) // handshakes may have to wait for it
+	}
+	for range c.IntN(4) {
+		a.after += randomTime(c)
+		w.answers = append(w.answers, randomAnswer(c, grouped(w), a, t))
+	}
+}
+
+func randomAnswer(c chooser, grouped bool, a answer, t RecordType) answer {
+	a.status = pick(c, Positive, Positive, Positive, NotFound, Broken)
 	switch {
 	case a.status != Positive:
+		return a
+	case t == HTTPS || t == SVCB:
+		a.found = hints(c, randomFound(c, grouped, somePrefixes))
+		a.follow = pick(c, nil, nil, laterQuestions[2:], laterQuestions[1:2], questions(A))
+		return a
 	case t == AAAA:
-		a.found = randomFound(c, somePrefixes[:4], somePrefixes[8:])
+		a.found = randomFound(c, grouped, somePrefixes[:4], somePrefixes[8:])
 	default:
-		a.found = randomFound(c, somePrefixes[4:8])
+		a.found = randomFound(c, grouped, somePrefixes[4:8])
 	}
-	if len(a.found) == 0 && a.status == Positive {
+	if len(a.found) == 0 {
 		a.status = NotFound
 	}
 	return a
 }
 
-func randomFound(c chooser, pools ...[]string) []Candidate {
+// hints makes address hints of some candidates.
+func hints(c chooser, found []Candidate) []Candidate {
+	for i := range found {
+		found[i].Hint = pick(c, exampleName, aliasName, "")
+	}
+	return found
+}
+
+func randomFound(c chooser, grouped bool, pools ...[]string) []Candidate {
 	var found []Candidate
 	for _, pool := range pools {
+		if grouped {
+			pool = pool[:(len(pool)+1)/2] // so that an endpoint is in several groups
+		}
 		for range c.IntN(5) {
-			candidate := candidateAt(pick(c, pool...))
-			candidate.Skip = pick(c, SkipNone, SkipNone, SkipNone, SkipNone, SkipNone, SkipNone, SkipDenied, SkipFamily)
-			found = append(found, candidate)
+			found = append(found, randomCandidate(c, grouped, pick(c, pool...)))
 		}
 	}
 	return found
+}
+
+func randomCandidate(c chooser, grouped bool, addr string) Candidate {
+	candidate := candidateAt(addr)
+	if c.IntN(8) == 0 {
+		candidate.Skip = pick(c, SkipDenied, SkipFamily, SkipProtocol)
+	}
+	candidate.Expect = randomExpectation(c)
+	if grouped {
+		candidate.Group = pick(c, Group{}, Group{Priority: 1}, Group{Priority: 1, Draw: 1}, Group{Priority: 2},
+			Group{Protocol: 1}, Group{Protocol: 1, Priority: 1})
+	}
+	return candidate
+}
+
+func randomExpectation(c chooser) Expectation {
+	return pick(c, Expectation{}, Expectation{}, Expectation{RTT: ms},
+		Expectation{RTT: 20 * ms}, Expectation{RTT: 20 * ms, Deviation: 5 * ms}, Expectation{RTT: 150 * ms, Deviation: 100 * ms},
+		Expectation{RTT: 3 * time.Second}, Expectation{Past: []time.Duration{5 * ms}},
+		Expectation{RTT: 100 * ms, Past: []time.Duration{30 * ms, 40 * ms, 50 * ms, 300 * ms}},
+		Expectation{Past: []time.Duration{ms, 5 * ms, 100 * ms, 3 * time.Second}}, Expectation{Past: twentyFive()})
+}
+
+// twentyFive are times of which the quantile 0.28 is the seventh, although 0.28 * 25
+// is a little more than 7 in binary.
+func twentyFive() (times []time.Duration) {
+	for at := 5 * ms; len(times) < 25; at += ms {
+		times = append(times, at)
+	}
+	return times
 }
 
 func endpointAt(addr string) netip.AddrPort {

@@ -62,6 +62,62 @@ func TestThousandAtOnce(t *testing.T) {
 	}
 }
 
+// TestThousandInGroups: H3-39 at length. All of a group start before any of the next,
+// and within a group the families take turns as long as there are both.
+func TestThousandInGroups(t *testing.T) {
+	w := refusingWorld(Default())
+	for i := range w.answers[0].found {
+		w.answers[0].found[i].Group = Group{Protocol: uint8(i % 2), Priority: uint16(i % 5), Draw: uint16(i % 3)}
+	}
+	h := w.run(t, new(Race))
+	a := accountOf(h)
+	for i := range len(a.tries) - 1 {
+		this, next := a.found[a.tries[i].Candidate].Group, a.found[a.tries[i+1].Candidate].Group
+		if before(next, this) {
+			t.Fatalf("attempt %d goes to %v, after one to %v", i+1, next, this)
+		}
+	}
+	if got, want := resultOf(h).end, "exhausted at 9.9901s"; len(a.tries) != thousand || got != want {
+		t.Errorf("%d starts, %s, want %s", len(a.tries), got, want)
+	}
+}
+
+// TestThousandFamilies: two families that race each other share the floor.
+func TestThousandFamilies(t *testing.T) {
+	cfg := Default()
+	cfg.Strategy = FamilyFallback
+	h := refusingWorld(cfg).run(t, new(Race))
+	for i, at := range startsOf(h) {
+		if want := time.Duration(i) * 10 * ms; at != want {
+			t.Fatalf("attempt %d starts at %v, want %v", i, at, want)
+		}
+	}
+	if got, want := resultOf(h).end, "exhausted at 9.9901s"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	checkAscending(t, h)
+}
+
+// TestThousandSilent: backups keep the floor when a thousand attempts began at once,
+// and are made as long as no kernel repeats its SYN: from 250 ms to 990 ms.
+func TestThousandSilent(t *testing.T) {
+	cfg := Default()
+	cfg.Strategy, cfg.MaxBackups, cfg.Timeout = AllAtOnce, thousand, 2*time.Second
+	w := refusingWorld(cfg)
+	for endpoint := range w.endpoints {
+		w.endpoints[endpoint] = behaviour{}
+	}
+	starts := startsOf(w.run(t, new(Race)))
+	if got, want := len(starts), thousand+75; got != want {
+		t.Fatalf("%d starts, want %d", got, want)
+	}
+	for i, at := range starts[thousand:] {
+		if want := 250*ms + time.Duration(i)*10*ms; at != want {
+			t.Fatalf("backup %d starts at %v, want %v", i, at, want)
+		}
+	}
+}
+
 func startsOf(h *history) []time.Duration {
 	var starts []time.Duration
 	for _, s := range h.steps {

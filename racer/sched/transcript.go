@@ -28,7 +28,7 @@ func Record(log []Entry, now time.Duration, events []Event, actions []Action) []
 }
 
 // String returns the entry as a line of words, such as
-// "250ms start attempt 1 candidate 1 (attempt_delay)".
+// "250ms start attempt 1 candidate 1 (attempt_delay, delay 250ms)".
 func (e Entry) String() string {
 	what := e.Event.String()
 	if e.Action.Kind != 0 {
@@ -64,6 +64,9 @@ func (e Event) resolvedString() string {
 	for _, c := range e.Candidates {
 		fmt.Fprintf(&b, " %d=%s", c.ID, c.Endpoint)
 	}
+	for _, q := range e.Follow {
+		fmt.Fprintf(&b, " follow %s %s", q.Type, q.Name)
+	}
 	return b.String()
 }
 
@@ -73,7 +76,9 @@ func (a Action) String() string {
 	case Query:
 		return fmt.Sprintf("query question %d", a.Question)
 	case Start:
-		return fmt.Sprintf("start attempt %d candidate %d (%s)", a.Attempt, a.Candidate, a.Trigger)
+		return fmt.Sprintf("start attempt %d candidate %d (%s%s)", a.Attempt, a.Candidate, a.Trigger, a.delayString())
+	case Proceed:
+		return fmt.Sprintf("proceed attempt %d", a.Attempt)
 	case Cancel:
 		return fmt.Sprintf("cancel attempt %d (%s)", a.Attempt, a.Cause)
 	case Won:
@@ -85,5 +90,16 @@ func (a Action) String() string {
 		return fmt.Sprintf("settle candidate %d %s", a.Candidate, a.Outcome)
 	default:
 		return fmt.Sprintf("%s (%s)", a.Kind, a.End)
+	}
+}
+
+func (a Action) delayString() string {
+	switch a.Basis {
+	case BasisNone:
+		return ""
+	case BasisConfigured:
+		return fmt.Sprintf(", delay %v", a.Delay)
+	default:
+		return fmt.Sprintf(", delay %v: %s", a.Delay, a.Basis)
 	}
 }

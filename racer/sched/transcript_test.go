@@ -20,13 +20,19 @@ func TestEntryString(t *testing.T) {
 		{event(Event{Kind: Resolved, Answer: NotFound}), "1.5ms resolved question 0 (not_found)"},
 		{event(Event{Kind: Resolved, Answer: Broken}), "1.5ms resolved question 0 (failed)"},
 		{event(Event{Kind: Resolved, Question: NoQuestion, Candidates: []Candidate{v4}}), "1.5ms given 0=192.0.2.1:443"},
+		{event(Event{Kind: Resolved, Follow: []Question{{"alt.example", AAAA}, {"alt.example", A}}}), "1.5ms resolved question 0 follow AAAA alt.example follow A alt.example"},
 		{event(Event{Kind: Started, Attempt: 2}), "1.5ms started attempt 2"},
+		{event(Event{Kind: Progressed, Attempt: 2}), "1.5ms progressed attempt 2"},
 		{event(Event{Kind: Connected, Attempt: 2}), "1.5ms connected attempt 2"},
 		{event(Event{Kind: Failed, Attempt: 2, Failure: Failure{Type: "connection_refused"}}), "1.5ms failed attempt 2 (connection_refused)"},
 		{event(Event{Kind: Cancelled, Attempt: 2}), "1.5ms cancelled attempt 2"},
 		{event(Event{Kind: Stopped, End: EndDeadlineNear}), "1.5ms stopped (deadline_near)"},
 		{action(Action{Kind: Query, Question: 1}), "250ms query question 1"},
 		{action(Action{Kind: Start, Attempt: 1, Candidate: 2, Trigger: TriggerAttemptDelay}), "250ms start attempt 1 candidate 2 (attempt_delay)"},
+		{action(Action{Kind: Start, Attempt: 1, Candidate: 2, Trigger: TriggerFailure, Delay: 40 * ms, Basis: BasisConfigured}), "250ms start attempt 1 candidate 2 (failure, delay 40ms)"},
+		{action(Action{Kind: Start, Attempt: 1, Candidate: 2, Trigger: TriggerBackup, Delay: 60 * ms, Basis: BasisRTO}), "250ms start attempt 1 candidate 2 (backup, delay 60ms: retransmission_timeout)"},
+		{action(Action{Kind: Start, Attempt: 1, Candidate: 2, Trigger: TriggerFirst, Basis: BasisNothingKnown}), "250ms start attempt 1 candidate 2 (first, delay 0s: nothing_known)"},
+		{action(Action{Kind: Proceed, Attempt: 1}), "250ms proceed attempt 1"},
 		{action(Action{Kind: Cancel, Attempt: 1, Cause: CauseLost}), "250ms cancel attempt 1 (lost)"},
 		{action(Action{Kind: Won, Attempt: 1, Candidate: 2}), "250ms won attempt 1 candidate 2"},
 		{action(Action{Kind: Settle, Candidate: 2, Outcome: OutcomeTimedOut}), "250ms settle candidate 2 timed_out"},
@@ -62,17 +68,19 @@ func TestRecord(t *testing.T) {
 // TestWords: every value has a word of its own, and a value out of range does no
 // harm.
 func TestWords(t *testing.T) {
-	checkWords(t, Staggered, FirstThenAll)
-	checkWords(t, A, AAAA)
+	checkWords(t, V3, V2)
+	checkWords(t, Staggered, Adaptive)
+	checkWords(t, A, SVCB)
 	checkWords(t, Resolved, Stopped)
 	checkWords(t, Positive, Broken)
-	checkWords(t, SkipNone, SkipTooMany)
+	checkWords(t, SkipNone, SkipProtocol)
 	checkWords(t, FaultUnknown, FaultHost)
 	checkWords(t, Query, Finish)
-	checkWords(t, TriggerFirst, TriggerSlotFree)
+	checkWords(t, TriggerFirst, TriggerBackup)
+	checkWords(t, BasisNone, BasisQuantile)
 	checkWords(t, CauseNone, CauseEnded)
 	checkWords(t, OutcomeNotStarted, OutcomeSkipped)
-	checkWords(t, EndNone, EndAllSkipped)
+	checkWords(t, EndNone, EndServiceFailed)
 }
 
 func checkWords[T interface {

@@ -26,23 +26,44 @@ type world struct {
 // since the race began. The race must get the candidates' ids with it, so they
 // are given when it comes.
 type answer struct {
+	// question is the id of one that is asked at the beginning, or NoQuestion.
 	question int
-	after    time.Duration
-	status   Answer
-	found    []Candidate
+	// to is instead the question itself, when the race asks it later and numbers it
+	// then. Zero: question counts.
+	to     Question
+	after  time.Duration
+	status Answer
+	found  []Candidate
+	follow []Question
+}
+
+// answers says that an answer is one to the question with an id.
+func (a *answer) answers(id int, q Question) bool {
+	if a.to != (Question{}) {
+		return a.to == q
+	}
+	return a.question == id
 }
 
 // behaviour is what an endpoint does to an attempt.
 type behaviour struct {
-	late    time.Duration // from Start to Started
-	unable  bool          // Failed instead of Started
+	late   time.Duration // from Start to Started
+	unable bool          // Failed instead of Started
+	// stages are the parts of a handshake before the last one. Each Progressed comes
+	// that long after Started or the Proceed before it.
+	stages []time.Duration
+	// hangup is how long the endpoint waits for a Proceed. Then it fails. Zero: for
+	// ever.
+	hangup  time.Duration
 	outcome EventKind     // Connected or Failed; 0: silent
-	after   time.Duration // from Started to outcome
+	after   time.Duration // from Started, or from the last Proceed, to outcome
 	// confirm is how long a Cancel is under way. What happens before it arrives
 	// happens all the same.
 	confirm time.Duration
-	// stubborn connects when the Cancel arrives.
+	// stubborn connects when the Cancel arrives, if it is at its last stage.
 	stubborn bool
+	// backup is what the endpoint does to a backup attempt. Nil: the same.
+	backup *behaviour
 }
 
 // stop is a caller who wants the race to end.

@@ -106,6 +106,12 @@ const (
 	RankReason_RANK_REASON_INTERLEAVE RankReason = 9
 	// The caller prefers its family.
 	RankReason_RANK_REASON_PREFERRED_FAMILY RankReason = 10
+	// Happy Eyeballs v3, section 5.1: the client prefers its protocol. Nothing brings
+	// several yet.
+	RankReason_RANK_REASON_PROTOCOL RankReason = 11
+	// RFC 9460 section 2.4.1: its service has a higher priority. Nothing brings
+	// services yet.
+	RankReason_RANK_REASON_SERVICE RankReason = 12
 )
 
 // Enum value maps for RankReason.
@@ -122,6 +128,8 @@ var (
 		8:  "RANK_REASON_INPUT_ORDER",
 		9:  "RANK_REASON_INTERLEAVE",
 		10: "RANK_REASON_PREFERRED_FAMILY",
+		11: "RANK_REASON_PROTOCOL",
+		12: "RANK_REASON_SERVICE",
 	}
 	RankReason_value = map[string]int32{
 		"RANK_REASON_UNSPECIFIED":      0,
@@ -135,6 +143,8 @@ var (
 		"RANK_REASON_INPUT_ORDER":      8,
 		"RANK_REASON_INTERLEAVE":       9,
 		"RANK_REASON_PREFERRED_FAMILY": 10,
+		"RANK_REASON_PROTOCOL":         11,
+		"RANK_REASON_SERVICE":          12,
 	}
 )
 
@@ -265,6 +275,9 @@ const (
 	SkipReason_SKIP_REASON_DUPLICATE SkipReason = 3
 	// Its answer had more than selection.max_addresses_per_answer addresses.
 	SkipReason_SKIP_REASON_TOO_MANY_ADDRESSES SkipReason = 4
+	// It has no protocol in common with the client (RFC 9460 section 7.1.2). Nothing
+	// brings protocols yet.
+	SkipReason_SKIP_REASON_NO_COMMON_PROTOCOL SkipReason = 5
 )
 
 // Enum value maps for SkipReason.
@@ -275,6 +288,7 @@ var (
 		2: "SKIP_REASON_FAMILY_EXCLUDED",
 		3: "SKIP_REASON_DUPLICATE",
 		4: "SKIP_REASON_TOO_MANY_ADDRESSES",
+		5: "SKIP_REASON_NO_COMMON_PROTOCOL",
 	}
 	SkipReason_value = map[string]int32{
 		"SKIP_REASON_UNSPECIFIED":        0,
@@ -282,6 +296,7 @@ var (
 		"SKIP_REASON_FAMILY_EXCLUDED":    2,
 		"SKIP_REASON_DUPLICATE":          3,
 		"SKIP_REASON_TOO_MANY_ADDRESSES": 4,
+		"SKIP_REASON_NO_COMMON_PROTOCOL": 5,
 	}
 )
 
@@ -330,6 +345,8 @@ const (
 	AttemptTrigger_ATTEMPT_TRIGGER_NEW_ADDRESS AttemptTrigger = 5
 	// An attempt ended and made room under max_in_flight.
 	AttemptTrigger_ATTEMPT_TRIGGER_SLOT_FREE AttemptTrigger = 6
+	// A backup: the second attempt at a candidate whose first has had no answer.
+	AttemptTrigger_ATTEMPT_TRIGGER_BACKUP AttemptTrigger = 7
 )
 
 // Enum value maps for AttemptTrigger.
@@ -342,6 +359,7 @@ var (
 		4: "ATTEMPT_TRIGGER_ALL_AT_ONCE",
 		5: "ATTEMPT_TRIGGER_NEW_ADDRESS",
 		6: "ATTEMPT_TRIGGER_SLOT_FREE",
+		7: "ATTEMPT_TRIGGER_BACKUP",
 	}
 	AttemptTrigger_value = map[string]int32{
 		"ATTEMPT_TRIGGER_UNSPECIFIED":   0,
@@ -351,6 +369,7 @@ var (
 		"ATTEMPT_TRIGGER_ALL_AT_ONCE":   4,
 		"ATTEMPT_TRIGGER_NEW_ADDRESS":   5,
 		"ATTEMPT_TRIGGER_SLOT_FREE":     6,
+		"ATTEMPT_TRIGGER_BACKUP":        7,
 	}
 )
 
@@ -379,6 +398,67 @@ func (x AttemptTrigger) Number() protoreflect.EnumNumber {
 // Deprecated: Use AttemptTrigger.Descriptor instead.
 func (AttemptTrigger) EnumDescriptor() ([]byte, []int) {
 	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{4}
+}
+
+// DelayBasis says where an attempt's delay comes from. The list will grow.
+type DelayBasis int32
+
+const (
+	// It has none.
+	DelayBasis_DELAY_BASIS_UNSPECIFIED DelayBasis = 0
+	// options.attempt_delay.
+	DelayBasis_DELAY_BASIS_CONFIGURED DelayBasis = 1
+	// options.attempt_delay too: the strategy is ADAPTIVE, and nothing is known.
+	DelayBasis_DELAY_BASIS_NOTHING_KNOWN DelayBasis = 2
+	// The retransmission timeout of RFC 6298.
+	DelayBasis_DELAY_BASIS_RETRANSMISSION_TIMEOUT DelayBasis = 3
+	// options.adaptive_quantile of past connects.
+	DelayBasis_DELAY_BASIS_QUANTILE DelayBasis = 4
+)
+
+// Enum value maps for DelayBasis.
+var (
+	DelayBasis_name = map[int32]string{
+		0: "DELAY_BASIS_UNSPECIFIED",
+		1: "DELAY_BASIS_CONFIGURED",
+		2: "DELAY_BASIS_NOTHING_KNOWN",
+		3: "DELAY_BASIS_RETRANSMISSION_TIMEOUT",
+		4: "DELAY_BASIS_QUANTILE",
+	}
+	DelayBasis_value = map[string]int32{
+		"DELAY_BASIS_UNSPECIFIED":            0,
+		"DELAY_BASIS_CONFIGURED":             1,
+		"DELAY_BASIS_NOTHING_KNOWN":          2,
+		"DELAY_BASIS_RETRANSMISSION_TIMEOUT": 3,
+		"DELAY_BASIS_QUANTILE":               4,
+	}
+)
+
+func (x DelayBasis) Enum() *DelayBasis {
+	p := new(DelayBasis)
+	*p = x
+	return p
+}
+
+func (x DelayBasis) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DelayBasis) Descriptor() protoreflect.EnumDescriptor {
+	return file_connrace_v1_candidate_proto_enumTypes[5].Descriptor()
+}
+
+func (DelayBasis) Type() protoreflect.EnumType {
+	return &file_connrace_v1_candidate_proto_enumTypes[5]
+}
+
+func (x DelayBasis) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DelayBasis.Descriptor instead.
+func (DelayBasis) EnumDescriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{5}
 }
 
 // PhaseKind is a stage of an attempt. The list will grow.
@@ -415,11 +495,11 @@ func (x PhaseKind) String() string {
 }
 
 func (PhaseKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_connrace_v1_candidate_proto_enumTypes[5].Descriptor()
+	return file_connrace_v1_candidate_proto_enumTypes[6].Descriptor()
 }
 
 func (PhaseKind) Type() protoreflect.EnumType {
-	return &file_connrace_v1_candidate_proto_enumTypes[5]
+	return &file_connrace_v1_candidate_proto_enumTypes[6]
 }
 
 func (x PhaseKind) Number() protoreflect.EnumNumber {
@@ -428,7 +508,7 @@ func (x PhaseKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PhaseKind.Descriptor instead.
 func (PhaseKind) EnumDescriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{5}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
 }
 
 // Fault says whose trouble a failure is.
@@ -473,11 +553,11 @@ func (x Fault) String() string {
 }
 
 func (Fault) Descriptor() protoreflect.EnumDescriptor {
-	return file_connrace_v1_candidate_proto_enumTypes[6].Descriptor()
+	return file_connrace_v1_candidate_proto_enumTypes[7].Descriptor()
 }
 
 func (Fault) Type() protoreflect.EnumType {
-	return &file_connrace_v1_candidate_proto_enumTypes[6]
+	return &file_connrace_v1_candidate_proto_enumTypes[7]
 }
 
 func (x Fault) Number() protoreflect.EnumNumber {
@@ -486,7 +566,7 @@ func (x Fault) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Fault.Descriptor instead.
 func (Fault) EnumDescriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
 }
 
 // Candidate is an endpoint that was, or could have been, tried.
@@ -522,11 +602,16 @@ type Candidate struct {
 	// The address the daemon would connect from. Empty: it has none for this
 	// destination, or the candidate was skipped before that was looked up.
 	SourceAddress string `protobuf:"bytes,14,opt,name=source_address,json=sourceAddress,proto3" json:"source_address,omitempty"`
-	// Its attempts in the order of their starts; none when it was never started.
-	// A probe has one for each round.
-	Attempts      []*Attempt `protobuf:"bytes,15,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Its attempts in the order of their starts; none when it was never started. A
+	// race has a second one where it made a backup, a probe one for each round.
+	Attempts []*Attempt `protobuf:"bytes,15,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// How much later than the win the caller would have been connected, had this
+	// candidate been the first to be tried, as soon as it was known; negative: that
+	// much sooner. Set where the candidate connected and the race was won: with
+	// options.grace for more losers.
+	IfFirstDifference *durationpb.Duration `protobuf:"bytes,16,opt,name=if_first_difference,json=ifFirstDifference,proto3" json:"if_first_difference,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Candidate) Reset() {
@@ -664,6 +749,13 @@ func (x *Candidate) GetAttempts() []*Attempt {
 	return nil
 }
 
+func (x *Candidate) GetIfFirstDifference() *durationpb.Duration {
+	if x != nil {
+		return x.IfFirstDifference
+	}
+	return nil
+}
+
 // Attempt is one try at a candidate.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -685,7 +777,13 @@ type Attempt struct {
 	Outcome Outcome `protobuf:"varint,7,opt,name=outcome,proto3,enum=connrace.v1.Outcome" json:"outcome,omitempty"`
 	// Why it failed or timed out; also set when it connected in the instant its
 	// time was up (CONNECTED_LATE). Unset otherwise.
-	Failure       *Failure `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`
+	// How long the next attempt waits for this one, from its start: the Connection
+	// Attempt Delay, which may differ from one attempt to the next. Unset where the
+	// strategy knows none.
+	AttemptDelay *durationpb.Duration `protobuf:"bytes,9,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
+	// Where attempt_delay comes from.
+	DelayBasis    DelayBasis `protobuf:"varint,10,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,6 +872,20 @@ func (x *Attempt) GetFailure() *Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *Attempt) GetAttemptDelay() *durationpb.Duration {
+	if x != nil {
+		return x.AttemptDelay
+	}
+	return nil
+}
+
+func (x *Attempt) GetDelayBasis() DelayBasis {
+	if x != nil {
+		return x.DelayBasis
+	}
+	return DelayBasis_DELAY_BASIS_UNSPECIFIED
 }
 
 // Phase is one stage of an attempt.
@@ -949,8 +1061,10 @@ type Winner struct {
 	WinOffset *durationpb.Duration `protobuf:"bytes,9,opt,name=win_offset,json=winOffset,proto3" json:"win_offset,omitempty"`
 	// How long its own attempt took.
 	ConnectDuration *durationpb.Duration `protobuf:"bytes,10,opt,name=connect_duration,json=connectDuration,proto3" json:"connect_duration,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The number of the attempt that won.
+	AttemptNumber int32 `protobuf:"varint,11,opt,name=attempt_number,json=attemptNumber,proto3" json:"attempt_number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Winner) Reset() {
@@ -1053,6 +1167,13 @@ func (x *Winner) GetConnectDuration() *durationpb.Duration {
 	return nil
 }
 
+func (x *Winner) GetAttemptNumber() int32 {
+	if x != nil {
+		return x.AttemptNumber
+	}
+	return 0
+}
+
 // Cost is what a race asked of the network and of the servers.
 type Cost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1063,7 +1184,9 @@ type Cost struct {
 	ConnectedCount int32 `protobuf:"varint,2,opt,name=connected_count,json=connectedCount,proto3" json:"connected_count,omitempty"`
 	// Of those, the ones that lost: connections a caller who dials the winner
 	// alone would not have made.
-	DroppedCount  int32 `protobuf:"varint,3,opt,name=dropped_count,json=droppedCount,proto3" json:"dropped_count,omitempty"`
+	DroppedCount int32 `protobuf:"varint,3,opt,name=dropped_count,json=droppedCount,proto3" json:"dropped_count,omitempty"`
+	// Of the attempts begun, the backups.
+	BackupCount   int32 `protobuf:"varint,4,opt,name=backup_count,json=backupCount,proto3" json:"backup_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1115,6 +1238,13 @@ func (x *Cost) GetConnectedCount() int32 {
 func (x *Cost) GetDroppedCount() int32 {
 	if x != nil {
 		return x.DroppedCount
+	}
+	return 0
+}
+
+func (x *Cost) GetBackupCount() int32 {
+	if x != nil {
+		return x.BackupCount
 	}
 	return 0
 }
@@ -1287,7 +1417,12 @@ type ScheduledStart struct {
 	// When it would start, from run.start_time.
 	StartOffset *durationpb.Duration `protobuf:"bytes,3,opt,name=start_offset,json=startOffset,proto3" json:"start_offset,omitempty"`
 	// Why then.
-	Trigger       AttemptTrigger `protobuf:"varint,4,opt,name=trigger,proto3,enum=connrace.v1.AttemptTrigger" json:"trigger,omitempty"`
+	Trigger AttemptTrigger `protobuf:"varint,4,opt,name=trigger,proto3,enum=connrace.v1.AttemptTrigger" json:"trigger,omitempty"`
+	// How long the next attempt would wait for it. Unset where the strategy knows no
+	// such delay.
+	AttemptDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
+	// Where attempt_delay comes from.
+	DelayBasis    DelayBasis `protobuf:"varint,6,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1350,11 +1485,25 @@ func (x *ScheduledStart) GetTrigger() AttemptTrigger {
 	return AttemptTrigger_ATTEMPT_TRIGGER_UNSPECIFIED
 }
 
+func (x *ScheduledStart) GetAttemptDelay() *durationpb.Duration {
+	if x != nil {
+		return x.AttemptDelay
+	}
+	return nil
+}
+
+func (x *ScheduledStart) GetDelayBasis() DelayBasis {
+	if x != nil {
+		return x.DelayBasis
+	}
+	return DelayBasis_DELAY_BASIS_UNSPECIFIED
+}
+
 var File_connrace_v1_candidate_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\n" +
-	"\x1bconnrace/v1/candidate.proto\x12\vconnrace.v1\x1a\x19connrace/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc9\x04\n" +
+	"\x1bconnrace/v1/candidate.proto\x12\vconnrace.v1\x1a\x19connrace/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\"\x94\x05\n" +
 	"\tCandidate\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x18\n" +
@@ -1373,8 +1522,9 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"rankReason\x12)\n" +
 	"\x10rank_explanation\x18\r \x01(\tR\x0frankExplanation\x12%\n" +
 	"\x0esource_address\x18\x0e \x01(\tR\rsourceAddress\x120\n" +
-	"\battempts\x18\x0f \x03(\v2\x14.connrace.v1.AttemptR\battemptsB\b\n" +
-	"\x06_index\"\x83\x03\n" +
+	"\battempts\x18\x0f \x03(\v2\x14.connrace.v1.AttemptR\battempts\x12I\n" +
+	"\x13if_first_difference\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11ifFirstDifferenceB\b\n" +
+	"\x06_index\"\xfd\x03\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x125\n" +
 	"\atrigger\x18\x02 \x01(\x0e2\x1b.connrace.v1.AttemptTriggerR\atrigger\x12<\n" +
@@ -1384,7 +1534,11 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x0elocal_endpoint\x18\x05 \x01(\tR\rlocalEndpoint\x12*\n" +
 	"\x06phases\x18\x06 \x03(\v2\x12.connrace.v1.PhaseR\x06phases\x12.\n" +
 	"\aoutcome\x18\a \x01(\x0e2\x14.connrace.v1.OutcomeR\aoutcome\x12.\n" +
-	"\afailure\x18\b \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xc7\x01\n" +
+	"\afailure\x18\b \x01(\v2\x14.connrace.v1.FailureR\afailure\x12>\n" +
+	"\rattempt_delay\x18\t \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x128\n" +
+	"\vdelay_basis\x18\n" +
+	" \x01(\x0e2\x17.connrace.v1.DelayBasisR\n" +
+	"delayBasis\"\xc7\x01\n" +
 	"\x05Phase\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.connrace.v1.PhaseKindR\x04kind\x12<\n" +
 	"\fstart_offset\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vstartOffset\x125\n" +
@@ -1396,7 +1550,7 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"error_type\x18\x01 \x01(\tR\terrorType\x12\x14\n" +
 	"\x05errno\x18\x02 \x01(\tR\x05errno\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12(\n" +
-	"\x05fault\x18\x04 \x01(\x0e2\x12.connrace.v1.FaultR\x05fault\"\x84\x03\n" +
+	"\x05fault\x18\x04 \x01(\x0e2\x12.connrace.v1.FaultR\x05fault\"\xab\x03\n" +
 	"\x06Winner\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x18\n" +
@@ -1409,12 +1563,14 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\n" +
 	"win_offset\x18\t \x01(\v2\x19.google.protobuf.DurationR\twinOffset\x12D\n" +
 	"\x10connect_duration\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x0fconnectDurationB\b\n" +
-	"\x06_index\"y\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x0fconnectDuration\x12%\n" +
+	"\x0eattempt_number\x18\v \x01(\x05R\rattemptNumberB\b\n" +
+	"\x06_index\"\x9c\x01\n" +
 	"\x04Cost\x12#\n" +
 	"\rattempt_count\x18\x01 \x01(\x05R\fattemptCount\x12'\n" +
 	"\x0fconnected_count\x18\x02 \x01(\x05R\x0econnectedCount\x12#\n" +
-	"\rdropped_count\x18\x03 \x01(\x05R\fdroppedCount\"\x94\x01\n" +
+	"\rdropped_count\x18\x03 \x01(\x05R\fdroppedCount\x12!\n" +
+	"\fbackup_count\x18\x04 \x01(\x05R\vbackupCount\"\x94\x01\n" +
 	"\x06Masked\x126\n" +
 	"\bfamilies\x18\x01 \x03(\x0e2\x1a.connrace.v1.AddressFamilyR\bfamilies\x128\n" +
 	"\taddresses\x18\x02 \x03(\v2\x1a.connrace.v1.MaskedAddressR\taddresses\x12\x18\n" +
@@ -1425,17 +1581,20 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x06family\x18\x03 \x01(\x0e2\x1a.connrace.v1.AddressFamilyR\x06family\x12.\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x14.connrace.v1.OutcomeR\aoutcome\x125\n" +
 	"\bduration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12.\n" +
-	"\afailure\x18\x06 \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xbd\x01\n" +
+	"\afailure\x18\x06 \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xb7\x02\n" +
 	"\x0eScheduledStart\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12<\n" +
 	"\fstart_offset\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vstartOffset\x125\n" +
-	"\atrigger\x18\x04 \x01(\x0e2\x1b.connrace.v1.AttemptTriggerR\atrigger*S\n" +
+	"\atrigger\x18\x04 \x01(\x0e2\x1b.connrace.v1.AttemptTriggerR\atrigger\x12>\n" +
+	"\rattempt_delay\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x128\n" +
+	"\vdelay_basis\x18\x06 \x01(\x0e2\x17.connrace.v1.DelayBasisR\n" +
+	"delayBasis*S\n" +
 	"\x06Origin\x12\x16\n" +
 	"\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eORIGIN_LITERAL\x10\x01\x12\f\n" +
 	"\bORIGIN_A\x10\x02\x12\x0f\n" +
-	"\vORIGIN_AAAA\x10\x03*\xcf\x02\n" +
+	"\vORIGIN_AAAA\x10\x03*\x82\x03\n" +
 	"\n" +
 	"RankReason\x12\x1b\n" +
 	"\x17RANK_REASON_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1449,7 +1608,9 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x17RANK_REASON_INPUT_ORDER\x10\b\x12\x1a\n" +
 	"\x16RANK_REASON_INTERLEAVE\x10\t\x12 \n" +
 	"\x1cRANK_REASON_PREFERRED_FAMILY\x10\n" +
-	"*\x82\x02\n" +
+	"\x12\x18\n" +
+	"\x14RANK_REASON_PROTOCOL\x10\v\x12\x17\n" +
+	"\x13RANK_REASON_SERVICE\x10\f*\x82\x02\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vOUTCOME_WON\x10\x01\x12\x15\n" +
@@ -1462,14 +1623,15 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x11OUTCOME_WITHDRAWN\x10\b\x12\x17\n" +
 	"\x13OUTCOME_NOT_STARTED\x10\t\x12\x13\n" +
 	"\x0fOUTCOME_SKIPPED\x10\n" +
-	"*\xab\x01\n" +
+	"*\xcf\x01\n" +
 	"\n" +
 	"SkipReason\x12\x1b\n" +
 	"\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cSKIP_REASON_DENIED_BY_POLICY\x10\x01\x12\x1f\n" +
 	"\x1bSKIP_REASON_FAMILY_EXCLUDED\x10\x02\x12\x19\n" +
 	"\x15SKIP_REASON_DUPLICATE\x10\x03\x12\"\n" +
-	"\x1eSKIP_REASON_TOO_MANY_ADDRESSES\x10\x04*\xed\x01\n" +
+	"\x1eSKIP_REASON_TOO_MANY_ADDRESSES\x10\x04\x12\"\n" +
+	"\x1eSKIP_REASON_NO_COMMON_PROTOCOL\x10\x05*\x89\x02\n" +
 	"\x0eAttemptTrigger\x12\x1f\n" +
 	"\x1bATTEMPT_TRIGGER_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ATTEMPT_TRIGGER_FIRST\x10\x01\x12!\n" +
@@ -1477,7 +1639,15 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x17ATTEMPT_TRIGGER_FAILURE\x10\x03\x12\x1f\n" +
 	"\x1bATTEMPT_TRIGGER_ALL_AT_ONCE\x10\x04\x12\x1f\n" +
 	"\x1bATTEMPT_TRIGGER_NEW_ADDRESS\x10\x05\x12\x1d\n" +
-	"\x19ATTEMPT_TRIGGER_SLOT_FREE\x10\x06*C\n" +
+	"\x19ATTEMPT_TRIGGER_SLOT_FREE\x10\x06\x12\x1a\n" +
+	"\x16ATTEMPT_TRIGGER_BACKUP\x10\a*\xa6\x01\n" +
+	"\n" +
+	"DelayBasis\x12\x1b\n" +
+	"\x17DELAY_BASIS_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16DELAY_BASIS_CONFIGURED\x10\x01\x12\x1d\n" +
+	"\x19DELAY_BASIS_NOTHING_KNOWN\x10\x02\x12&\n" +
+	"\"DELAY_BASIS_RETRANSMISSION_TIMEOUT\x10\x03\x12\x18\n" +
+	"\x14DELAY_BASIS_QUANTILE\x10\x04*C\n" +
 	"\tPhaseKind\x12\x1a\n" +
 	"\x16PHASE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PHASE_KIND_TCP_CONNECT\x10\x01*P\n" +
@@ -1501,7 +1671,7 @@ func file_connrace_v1_candidate_proto_rawDescGZIP() []byte {
 	return file_connrace_v1_candidate_proto_rawDescData
 }
 
-var file_connrace_v1_candidate_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_connrace_v1_candidate_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
 var file_connrace_v1_candidate_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_connrace_v1_candidate_proto_goTypes = []any{
 	(Origin)(0),                 // 0: connrace.v1.Origin
@@ -1509,53 +1679,59 @@ var file_connrace_v1_candidate_proto_goTypes = []any{
 	(Outcome)(0),                // 2: connrace.v1.Outcome
 	(SkipReason)(0),             // 3: connrace.v1.SkipReason
 	(AttemptTrigger)(0),         // 4: connrace.v1.AttemptTrigger
-	(PhaseKind)(0),              // 5: connrace.v1.PhaseKind
-	(Fault)(0),                  // 6: connrace.v1.Fault
-	(*Candidate)(nil),           // 7: connrace.v1.Candidate
-	(*Attempt)(nil),             // 8: connrace.v1.Attempt
-	(*Phase)(nil),               // 9: connrace.v1.Phase
-	(*Failure)(nil),             // 10: connrace.v1.Failure
-	(*Winner)(nil),              // 11: connrace.v1.Winner
-	(*Cost)(nil),                // 12: connrace.v1.Cost
-	(*Masked)(nil),              // 13: connrace.v1.Masked
-	(*MaskedAddress)(nil),       // 14: connrace.v1.MaskedAddress
-	(*ScheduledStart)(nil),      // 15: connrace.v1.ScheduledStart
-	(AddressFamily)(0),          // 16: connrace.v1.AddressFamily
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
+	(DelayBasis)(0),             // 5: connrace.v1.DelayBasis
+	(PhaseKind)(0),              // 6: connrace.v1.PhaseKind
+	(Fault)(0),                  // 7: connrace.v1.Fault
+	(*Candidate)(nil),           // 8: connrace.v1.Candidate
+	(*Attempt)(nil),             // 9: connrace.v1.Attempt
+	(*Phase)(nil),               // 10: connrace.v1.Phase
+	(*Failure)(nil),             // 11: connrace.v1.Failure
+	(*Winner)(nil),              // 12: connrace.v1.Winner
+	(*Cost)(nil),                // 13: connrace.v1.Cost
+	(*Masked)(nil),              // 14: connrace.v1.Masked
+	(*MaskedAddress)(nil),       // 15: connrace.v1.MaskedAddress
+	(*ScheduledStart)(nil),      // 16: connrace.v1.ScheduledStart
+	(AddressFamily)(0),          // 17: connrace.v1.AddressFamily
+	(*durationpb.Duration)(nil), // 18: google.protobuf.Duration
 }
 var file_connrace_v1_candidate_proto_depIdxs = []int32{
-	16, // 0: connrace.v1.Candidate.family:type_name -> connrace.v1.AddressFamily
+	17, // 0: connrace.v1.Candidate.family:type_name -> connrace.v1.AddressFamily
 	0,  // 1: connrace.v1.Candidate.origin:type_name -> connrace.v1.Origin
 	2,  // 2: connrace.v1.Candidate.outcome:type_name -> connrace.v1.Outcome
 	3,  // 3: connrace.v1.Candidate.skip_reason:type_name -> connrace.v1.SkipReason
 	1,  // 4: connrace.v1.Candidate.rank_reason:type_name -> connrace.v1.RankReason
-	8,  // 5: connrace.v1.Candidate.attempts:type_name -> connrace.v1.Attempt
-	4,  // 6: connrace.v1.Attempt.trigger:type_name -> connrace.v1.AttemptTrigger
-	17, // 7: connrace.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
-	17, // 8: connrace.v1.Attempt.end_offset:type_name -> google.protobuf.Duration
-	9,  // 9: connrace.v1.Attempt.phases:type_name -> connrace.v1.Phase
-	2,  // 10: connrace.v1.Attempt.outcome:type_name -> connrace.v1.Outcome
-	10, // 11: connrace.v1.Attempt.failure:type_name -> connrace.v1.Failure
-	5,  // 12: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
-	17, // 13: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
-	17, // 14: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
-	6,  // 15: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
-	16, // 16: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
-	17, // 17: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
-	17, // 18: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
-	16, // 19: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
-	14, // 20: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
-	16, // 21: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
-	2,  // 22: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
-	17, // 23: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
-	10, // 24: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
-	17, // 25: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
-	4,  // 26: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	9,  // 5: connrace.v1.Candidate.attempts:type_name -> connrace.v1.Attempt
+	18, // 6: connrace.v1.Candidate.if_first_difference:type_name -> google.protobuf.Duration
+	4,  // 7: connrace.v1.Attempt.trigger:type_name -> connrace.v1.AttemptTrigger
+	18, // 8: connrace.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
+	18, // 9: connrace.v1.Attempt.end_offset:type_name -> google.protobuf.Duration
+	10, // 10: connrace.v1.Attempt.phases:type_name -> connrace.v1.Phase
+	2,  // 11: connrace.v1.Attempt.outcome:type_name -> connrace.v1.Outcome
+	11, // 12: connrace.v1.Attempt.failure:type_name -> connrace.v1.Failure
+	18, // 13: connrace.v1.Attempt.attempt_delay:type_name -> google.protobuf.Duration
+	5,  // 14: connrace.v1.Attempt.delay_basis:type_name -> connrace.v1.DelayBasis
+	6,  // 15: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
+	18, // 16: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
+	18, // 17: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
+	7,  // 18: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
+	17, // 19: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
+	18, // 20: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
+	18, // 21: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
+	17, // 22: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
+	15, // 23: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
+	17, // 24: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
+	2,  // 25: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
+	18, // 26: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
+	11, // 27: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
+	18, // 28: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
+	4,  // 29: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
+	18, // 30: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
+	5,  // 31: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_candidate_proto_init() }
@@ -1571,7 +1747,7 @@ func file_connrace_v1_candidate_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connrace_v1_candidate_proto_rawDesc), len(file_connrace_v1_candidate_proto_rawDesc)),
-			NumEnums:      7,
+			NumEnums:      8,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,

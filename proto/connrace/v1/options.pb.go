@@ -92,6 +92,15 @@ const (
 	// The best address is tried alone; when it has failed, or the attempt delay has
 	// passed, all others are tried at once.
 	Strategy_STRATEGY_FIRST_THEN_ALL Strategy = 4
+	// RFC 6555: the addresses of the first family are tried one after the other, and
+	// beside it those of the other family, which begins when the attempt delay has
+	// passed or nothing is left of the first.
+	Strategy_STRATEGY_FAMILY_FALLBACK Strategy = 5
+	// STAGGERED with a delay of its own for each attempt, from what is known of its
+	// address: the retransmission timeout of RFC 6298, or a quantile of past
+	// connects. Known is what the request's candidates say; where that is nothing,
+	// attempt_delay is used, with a warning in the reply.
+	Strategy_STRATEGY_ADAPTIVE Strategy = 6
 )
 
 // Enum value maps for Strategy.
@@ -102,13 +111,17 @@ var (
 		2: "STRATEGY_SEQUENTIAL",
 		3: "STRATEGY_ALL_AT_ONCE",
 		4: "STRATEGY_FIRST_THEN_ALL",
+		5: "STRATEGY_FAMILY_FALLBACK",
+		6: "STRATEGY_ADAPTIVE",
 	}
 	Strategy_value = map[string]int32{
-		"STRATEGY_UNSPECIFIED":    0,
-		"STRATEGY_STAGGERED":      1,
-		"STRATEGY_SEQUENTIAL":     2,
-		"STRATEGY_ALL_AT_ONCE":    3,
-		"STRATEGY_FIRST_THEN_ALL": 4,
+		"STRATEGY_UNSPECIFIED":     0,
+		"STRATEGY_STAGGERED":       1,
+		"STRATEGY_SEQUENTIAL":      2,
+		"STRATEGY_ALL_AT_ONCE":     3,
+		"STRATEGY_FIRST_THEN_ALL":  4,
+		"STRATEGY_FAMILY_FALLBACK": 5,
+		"STRATEGY_ADAPTIVE":        6,
 	}
 )
 
@@ -139,6 +152,63 @@ func (Strategy) EnumDescriptor() ([]byte, []int) {
 	return file_connrace_v1_options_proto_rawDescGZIP(), []int{1}
 }
 
+// HappyEyeballsVersion is an edition of Happy Eyeballs. The list will grow.
+type HappyEyeballsVersion int32
+
+const (
+	// The default: V3.
+	HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_UNSPECIFIED HappyEyeballsVersion = 0
+	// RFC 8305. The first attempt waits for IPv6's answer, also where the daemon's
+	// host has no route for IPv6; an address that comes late is sorted among those
+	// that have not been tried.
+	HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V2 HappyEyeballsVersion = 2
+	// draft-ietf-happy-happyeyeballs-v3. The first attempt waits for the family
+	// that the daemon's host has a route for; an address that comes late is sorted
+	// among all.
+	HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3 HappyEyeballsVersion = 3
+)
+
+// Enum value maps for HappyEyeballsVersion.
+var (
+	HappyEyeballsVersion_name = map[int32]string{
+		0: "HAPPY_EYEBALLS_VERSION_UNSPECIFIED",
+		2: "HAPPY_EYEBALLS_VERSION_V2",
+		3: "HAPPY_EYEBALLS_VERSION_V3",
+	}
+	HappyEyeballsVersion_value = map[string]int32{
+		"HAPPY_EYEBALLS_VERSION_UNSPECIFIED": 0,
+		"HAPPY_EYEBALLS_VERSION_V2":          2,
+		"HAPPY_EYEBALLS_VERSION_V3":          3,
+	}
+)
+
+func (x HappyEyeballsVersion) Enum() *HappyEyeballsVersion {
+	p := new(HappyEyeballsVersion)
+	*p = x
+	return p
+}
+
+func (x HappyEyeballsVersion) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HappyEyeballsVersion) Descriptor() protoreflect.EnumDescriptor {
+	return file_connrace_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (HappyEyeballsVersion) Type() protoreflect.EnumType {
+	return &file_connrace_v1_options_proto_enumTypes[2]
+}
+
+func (x HappyEyeballsVersion) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HappyEyeballsVersion.Descriptor instead.
+func (HappyEyeballsVersion) EnumDescriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
 // CandidateSpec is one of the caller's own candidates.
 type CandidateSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -147,9 +217,16 @@ type CandidateSpec struct {
 	// At most 262 characters.
 	Endpoint string `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	// The caller's word for it, repeated in the reply. At most 100 characters.
-	Label         string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	// The round-trip time to it, where the caller knows one: what ADAPTIVE takes its
+	// delay from, and a backup attempt its time. 1 us to 1 min.
+	ExpectedRtt *durationpb.Duration `protobuf:"bytes,3,opt,name=expected_rtt,json=expectedRtt,proto3" json:"expected_rtt,omitempty"`
+	// How long past connects to it took, the oldest first: samples of a probe, for
+	// example. Without expected_rtt the round-trip time and its variation follow
+	// from them (RFC 6298). At most 100, each 1 us to 5 min.
+	PastConnectDurations []*durationpb.Duration `protobuf:"bytes,4,rep,name=past_connect_durations,json=pastConnectDurations,proto3" json:"past_connect_durations,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *CandidateSpec) Reset() {
@@ -194,6 +271,20 @@ func (x *CandidateSpec) GetLabel() string {
 		return x.Label
 	}
 	return ""
+}
+
+func (x *CandidateSpec) GetExpectedRtt() *durationpb.Duration {
+	if x != nil {
+		return x.ExpectedRtt
+	}
+	return nil
+}
+
+func (x *CandidateSpec) GetPastConnectDurations() []*durationpb.Duration {
+	if x != nil {
+		return x.PastConnectDurations
+	}
+	return nil
 }
 
 // SelectionOptions say which addresses are used and how they are ordered.
@@ -292,12 +383,13 @@ type RaceOptions struct {
 	// When the next attempt starts. Default: STAGGERED.
 	Strategy Strategy `protobuf:"varint,1,opt,name=strategy,proto3,enum=connrace.v1.Strategy" json:"strategy,omitempty"`
 	// How long a staggered race waits before it starts the next attempt beside the
-	// ones in flight (RFC 8305 section 5, Connection Attempt Delay), and how long the
-	// first attempt of FIRST_THEN_ALL is alone. Default
-	// 250 ms. Less than 10 ms becomes 10 ms and more than 2 s becomes 2 s, as the
-	// RFC demands; less than the recommended 100 ms is accepted with a warning. A
-	// negative delay is refused. The other strategies have no use for it and the
-	// reply leaves it unset.
+	// ones in flight (RFC 8305 section 5, Connection Attempt Delay), how long the
+	// first attempt of FIRST_THEN_ALL is alone and the first family of
+	// FAMILY_FALLBACK, and what ADAPTIVE uses where nothing is known. Default 250 ms;
+	// with FAMILY_FALLBACK 300 ms. Less than 10 ms becomes 10 ms and more than 2 s
+	// becomes 2 s, as the RFC demands; less than the recommended 100 ms is accepted
+	// with a warning. A negative delay is refused. The other strategies have no use
+	// for it and the reply leaves it unset.
 	AttemptDelay *durationpb.Duration `protobuf:"bytes,2,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
 	// How long one attempt may take. Default 5 s; 1 ms to 5 min.
 	AttemptTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=attempt_timeout,json=attemptTimeout,proto3" json:"attempt_timeout,omitempty"`
@@ -306,7 +398,28 @@ type RaceOptions struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How many attempts may be in flight at the same time; nothing in flight is
 	// given up to make room. 0 means the default, 128; at most 1,000.
-	MaxInFlight   int32 `protobuf:"varint,5,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	MaxInFlight int32 `protobuf:"varint,5,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	// Which edition of Happy Eyeballs decides where they differ. Default: V3.
+	Version HappyEyeballsVersion `protobuf:"varint,6,opt,name=version,proto3,enum=connrace.v1.HappyEyeballsVersion" json:"version,omitempty"`
+	// Makes the delay of an attempt longer by this factor for each other one that
+	// is in flight when it starts, up to 2 s: with 50 ms and 2 silent attempts start
+	// at 0, 50, 150, 350, 750 ms. 0 means the default, 1: the delay is always the
+	// same; 1 to 10. STAGGERED and ADAPTIVE have a use for it.
+	AttemptDelayMultiplier float64 `protobuf:"fixed64,7,opt,name=attempt_delay_multiplier,json=attemptDelayMultiplier,proto3" json:"attempt_delay_multiplier,omitempty"`
+	// With ADAPTIVE: the share of an address's past connects that were over within
+	// the delay, so that 0.95 starts the next attempt beside every twentieth. 0, and
+	// where there are no past connects: the retransmission timeout. At most 1.
+	AdaptiveQuantile float64 `protobuf:"fixed64,8,opt,name=adaptive_quantile,json=adaptiveQuantile,proto3" json:"adaptive_quantile,omitempty"`
+	// How many backup attempts the race may make: a second one to an address whose
+	// first has had no answer, because its SYN may have been lost and a kernel waits
+	// 1 s before it sends another. An address gets one at the most, when no other
+	// address waits for its turn. Default 2; 0 makes none; at most 10. SEQUENTIAL
+	// makes none.
+	MaxBackupAttempts *int32 `protobuf:"varint,9,opt,name=max_backup_attempts,json=maxBackupAttempts,proto3,oneof" json:"max_backup_attempts,omitempty"`
+	// How long attempts that have lost may go on after the win, so that the reply
+	// can say what they would have come to (Candidate.if_first_difference). The reply
+	// leaves after that, sooner when none is left. Default 0; at most 10 s.
+	Grace         *durationpb.Duration `protobuf:"bytes,10,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -374,6 +487,41 @@ func (x *RaceOptions) GetMaxInFlight() int32 {
 		return x.MaxInFlight
 	}
 	return 0
+}
+
+func (x *RaceOptions) GetVersion() HappyEyeballsVersion {
+	if x != nil {
+		return x.Version
+	}
+	return HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_UNSPECIFIED
+}
+
+func (x *RaceOptions) GetAttemptDelayMultiplier() float64 {
+	if x != nil {
+		return x.AttemptDelayMultiplier
+	}
+	return 0
+}
+
+func (x *RaceOptions) GetAdaptiveQuantile() float64 {
+	if x != nil {
+		return x.AdaptiveQuantile
+	}
+	return 0
+}
+
+func (x *RaceOptions) GetMaxBackupAttempts() int32 {
+	if x != nil && x.MaxBackupAttempts != nil {
+		return *x.MaxBackupAttempts
+	}
+	return 0
+}
+
+func (x *RaceOptions) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
 }
 
 // ProbeOptions say how a probe starts and bounds its attempts.
@@ -446,23 +594,32 @@ var File_connrace_v1_options_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x19connrace/v1/options.proto\x12\vconnrace.v1\x1a\x1egoogle/protobuf/duration.proto\"A\n" +
+	"\x19connrace/v1/options.proto\x12\vconnrace.v1\x1a\x1egoogle/protobuf/duration.proto\"\xd0\x01\n" +
 	"\rCandidateSpec\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x14\n" +
-	"\x05label\x18\x02 \x01(\tR\x05label\"\xd2\x02\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12<\n" +
+	"\fexpected_rtt\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vexpectedRtt\x12O\n" +
+	"\x16past_connect_durations\x18\x04 \x03(\v2\x19.google.protobuf.DurationR\x14pastConnectDurations\"\xd2\x02\n" +
 	"\x10SelectionOptions\x12;\n" +
 	"\vonly_family\x18\x01 \x01(\x0e2\x1a.connrace.v1.AddressFamilyR\n" +
 	"onlyFamily\x12E\n" +
 	"\x10preferred_family\x18\x02 \x01(\x0e2\x1a.connrace.v1.AddressFamilyR\x0fpreferredFamily\x12;\n" +
 	"\x1afirst_address_family_count\x18\x03 \x01(\x05R\x17firstAddressFamilyCount\x12D\n" +
 	"\x10resolution_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x0fresolutionDelay\x127\n" +
-	"\x18max_addresses_per_answer\x18\x05 \x01(\x05R\x15maxAddressesPerAnswer\"\x9d\x02\n" +
+	"\x18max_addresses_per_answer\x18\x05 \x01(\x05R\x15maxAddressesPerAnswer\"\xbf\x04\n" +
 	"\vRaceOptions\x121\n" +
 	"\bstrategy\x18\x01 \x01(\x0e2\x15.connrace.v1.StrategyR\bstrategy\x12>\n" +
 	"\rattempt_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x12B\n" +
 	"\x0fattempt_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0eattemptTimeout\x123\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\"\n" +
-	"\rmax_in_flight\x18\x05 \x01(\x05R\vmaxInFlight\"\xab\x01\n" +
+	"\rmax_in_flight\x18\x05 \x01(\x05R\vmaxInFlight\x12;\n" +
+	"\aversion\x18\x06 \x01(\x0e2!.connrace.v1.HappyEyeballsVersionR\aversion\x128\n" +
+	"\x18attempt_delay_multiplier\x18\a \x01(\x01R\x16attemptDelayMultiplier\x12+\n" +
+	"\x11adaptive_quantile\x18\b \x01(\x01R\x10adaptiveQuantile\x123\n" +
+	"\x13max_backup_attempts\x18\t \x01(\x05H\x00R\x11maxBackupAttempts\x88\x01\x01\x12/\n" +
+	"\x05grace\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05graceB\x16\n" +
+	"\x14_max_backup_attempts\"\xab\x01\n" +
 	"\fProbeOptions\x12B\n" +
 	"\x0fattempt_timeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0eattemptTimeout\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\"\n" +
@@ -470,13 +627,19 @@ const file_connrace_v1_options_proto_rawDesc = "" +
 	"\rAddressFamily\x12\x1e\n" +
 	"\x1aADDRESS_FAMILY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ADDRESS_FAMILY_IPV4\x10\x01\x12\x17\n" +
-	"\x13ADDRESS_FAMILY_IPV6\x10\x02*\x8c\x01\n" +
+	"\x13ADDRESS_FAMILY_IPV6\x10\x02*\xc1\x01\n" +
 	"\bStrategy\x12\x18\n" +
 	"\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12STRATEGY_STAGGERED\x10\x01\x12\x17\n" +
 	"\x13STRATEGY_SEQUENTIAL\x10\x02\x12\x18\n" +
 	"\x14STRATEGY_ALL_AT_ONCE\x10\x03\x12\x1b\n" +
-	"\x17STRATEGY_FIRST_THEN_ALL\x10\x04B;Z9github.com/connrace/connrace/proto/connrace/v1;connracev1b\x06proto3"
+	"\x17STRATEGY_FIRST_THEN_ALL\x10\x04\x12\x1c\n" +
+	"\x18STRATEGY_FAMILY_FALLBACK\x10\x05\x12\x15\n" +
+	"\x11STRATEGY_ADAPTIVE\x10\x06*|\n" +
+	"\x14HappyEyeballsVersion\x12&\n" +
+	"\"HAPPY_EYEBALLS_VERSION_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19HAPPY_EYEBALLS_VERSION_V2\x10\x02\x12\x1d\n" +
+	"\x19HAPPY_EYEBALLS_VERSION_V3\x10\x03B;Z9github.com/connrace/connrace/proto/connrace/v1;connracev1b\x06proto3"
 
 var (
 	file_connrace_v1_options_proto_rawDescOnce sync.Once
@@ -490,32 +653,37 @@ func file_connrace_v1_options_proto_rawDescGZIP() []byte {
 	return file_connrace_v1_options_proto_rawDescData
 }
 
-var file_connrace_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_connrace_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_connrace_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_connrace_v1_options_proto_goTypes = []any{
 	(AddressFamily)(0),          // 0: connrace.v1.AddressFamily
 	(Strategy)(0),               // 1: connrace.v1.Strategy
-	(*CandidateSpec)(nil),       // 2: connrace.v1.CandidateSpec
-	(*SelectionOptions)(nil),    // 3: connrace.v1.SelectionOptions
-	(*RaceOptions)(nil),         // 4: connrace.v1.RaceOptions
-	(*ProbeOptions)(nil),        // 5: connrace.v1.ProbeOptions
-	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(HappyEyeballsVersion)(0),   // 2: connrace.v1.HappyEyeballsVersion
+	(*CandidateSpec)(nil),       // 3: connrace.v1.CandidateSpec
+	(*SelectionOptions)(nil),    // 4: connrace.v1.SelectionOptions
+	(*RaceOptions)(nil),         // 5: connrace.v1.RaceOptions
+	(*ProbeOptions)(nil),        // 6: connrace.v1.ProbeOptions
+	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
 }
 var file_connrace_v1_options_proto_depIdxs = []int32{
-	0, // 0: connrace.v1.SelectionOptions.only_family:type_name -> connrace.v1.AddressFamily
-	0, // 1: connrace.v1.SelectionOptions.preferred_family:type_name -> connrace.v1.AddressFamily
-	6, // 2: connrace.v1.SelectionOptions.resolution_delay:type_name -> google.protobuf.Duration
-	1, // 3: connrace.v1.RaceOptions.strategy:type_name -> connrace.v1.Strategy
-	6, // 4: connrace.v1.RaceOptions.attempt_delay:type_name -> google.protobuf.Duration
-	6, // 5: connrace.v1.RaceOptions.attempt_timeout:type_name -> google.protobuf.Duration
-	6, // 6: connrace.v1.RaceOptions.timeout:type_name -> google.protobuf.Duration
-	6, // 7: connrace.v1.ProbeOptions.attempt_timeout:type_name -> google.protobuf.Duration
-	6, // 8: connrace.v1.ProbeOptions.timeout:type_name -> google.protobuf.Duration
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	7,  // 0: connrace.v1.CandidateSpec.expected_rtt:type_name -> google.protobuf.Duration
+	7,  // 1: connrace.v1.CandidateSpec.past_connect_durations:type_name -> google.protobuf.Duration
+	0,  // 2: connrace.v1.SelectionOptions.only_family:type_name -> connrace.v1.AddressFamily
+	0,  // 3: connrace.v1.SelectionOptions.preferred_family:type_name -> connrace.v1.AddressFamily
+	7,  // 4: connrace.v1.SelectionOptions.resolution_delay:type_name -> google.protobuf.Duration
+	1,  // 5: connrace.v1.RaceOptions.strategy:type_name -> connrace.v1.Strategy
+	7,  // 6: connrace.v1.RaceOptions.attempt_delay:type_name -> google.protobuf.Duration
+	7,  // 7: connrace.v1.RaceOptions.attempt_timeout:type_name -> google.protobuf.Duration
+	7,  // 8: connrace.v1.RaceOptions.timeout:type_name -> google.protobuf.Duration
+	2,  // 9: connrace.v1.RaceOptions.version:type_name -> connrace.v1.HappyEyeballsVersion
+	7,  // 10: connrace.v1.RaceOptions.grace:type_name -> google.protobuf.Duration
+	7,  // 11: connrace.v1.ProbeOptions.attempt_timeout:type_name -> google.protobuf.Duration
+	7,  // 12: connrace.v1.ProbeOptions.timeout:type_name -> google.protobuf.Duration
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_options_proto_init() }
@@ -523,12 +691,13 @@ func file_connrace_v1_options_proto_init() {
 	if File_connrace_v1_options_proto != nil {
 		return
 	}
+	file_connrace_v1_options_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connrace_v1_options_proto_rawDesc), len(file_connrace_v1_options_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,

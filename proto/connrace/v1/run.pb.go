@@ -48,21 +48,25 @@ const (
 	EndReason_END_REASON_RESOLUTION_FAILED EndReason = 8
 	// There are candidates, and each has a skip_reason.
 	EndReason_END_REASON_ALL_SKIPPED EndReason = 9
+	// Service information could not be had over protected DNS, and to go on could be
+	// what an attacker wants (Happy Eyeballs v3, section 6.3). Nothing asks for it yet.
+	EndReason_END_REASON_SERVICE_FAILED EndReason = 10
 )
 
 // Enum value maps for EndReason.
 var (
 	EndReason_name = map[int32]string{
-		0: "END_REASON_UNSPECIFIED",
-		1: "END_REASON_WON",
-		2: "END_REASON_COMPLETED",
-		3: "END_REASON_EXHAUSTED",
-		4: "END_REASON_TIMED_OUT",
-		5: "END_REASON_DEADLINE_NEAR",
-		6: "END_REASON_NO_ADDRESSES",
-		7: "END_REASON_NAME_NOT_FOUND",
-		8: "END_REASON_RESOLUTION_FAILED",
-		9: "END_REASON_ALL_SKIPPED",
+		0:  "END_REASON_UNSPECIFIED",
+		1:  "END_REASON_WON",
+		2:  "END_REASON_COMPLETED",
+		3:  "END_REASON_EXHAUSTED",
+		4:  "END_REASON_TIMED_OUT",
+		5:  "END_REASON_DEADLINE_NEAR",
+		6:  "END_REASON_NO_ADDRESSES",
+		7:  "END_REASON_NAME_NOT_FOUND",
+		8:  "END_REASON_RESOLUTION_FAILED",
+		9:  "END_REASON_ALL_SKIPPED",
+		10: "END_REASON_SERVICE_FAILED",
 	}
 	EndReason_value = map[string]int32{
 		"END_REASON_UNSPECIFIED":       0,
@@ -75,6 +79,7 @@ var (
 		"END_REASON_NAME_NOT_FOUND":    7,
 		"END_REASON_RESOLUTION_FAILED": 8,
 		"END_REASON_ALL_SKIPPED":       9,
+		"END_REASON_SERVICE_FAILED":    10,
 	}
 )
 
@@ -115,6 +120,10 @@ const (
 	RecordType_RECORD_TYPE_A RecordType = 1
 	// IPv6 addresses.
 	RecordType_RECORD_TYPE_AAAA RecordType = 2
+	// Service information of a web origin (RFC 9460). Not asked for yet.
+	RecordType_RECORD_TYPE_HTTPS RecordType = 3
+	// Service information of any other service (RFC 9460). Not asked for yet.
+	RecordType_RECORD_TYPE_SVCB RecordType = 4
 )
 
 // Enum value maps for RecordType.
@@ -123,11 +132,15 @@ var (
 		0: "RECORD_TYPE_UNSPECIFIED",
 		1: "RECORD_TYPE_A",
 		2: "RECORD_TYPE_AAAA",
+		3: "RECORD_TYPE_HTTPS",
+		4: "RECORD_TYPE_SVCB",
 	}
 	RecordType_value = map[string]int32{
 		"RECORD_TYPE_UNSPECIFIED": 0,
 		"RECORD_TYPE_A":           1,
 		"RECORD_TYPE_AAAA":        2,
+		"RECORD_TYPE_HTTPS":       3,
+		"RECORD_TYPE_SVCB":        4,
 	}
 )
 
@@ -230,7 +243,8 @@ const (
 	// An answer came, or the caller's own addresses were taken in: query (unset
 	// for the latter), endpoints, failure.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_RESOLVED TranscriptEventKind = 2
-	// An attempt was asked for: attempt, endpoint, trigger.
+	// An attempt was asked for: attempt, endpoint, trigger, attempt_delay,
+	// delay_basis.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_REQUESTED TranscriptEventKind = 3
 	// Its first packet left: attempt, endpoint.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_STARTED TranscriptEventKind = 4
@@ -250,6 +264,11 @@ const (
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_SETTLED TranscriptEventKind = 11
 	// The race is over: end_reason. Always the last of its round.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_FINISHED TranscriptEventKind = 12
+	// A stage of it is done, and it has another: attempt, endpoint. No attempt has
+	// several stages yet.
+	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED TranscriptEventKind = 13
+	// It may begin its next stage: attempt, endpoint.
+	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED TranscriptEventKind = 14
 )
 
 // Enum value maps for TranscriptEventKind.
@@ -268,21 +287,25 @@ var (
 		10: "TRANSCRIPT_EVENT_KIND_STOPPED",
 		11: "TRANSCRIPT_EVENT_KIND_SETTLED",
 		12: "TRANSCRIPT_EVENT_KIND_FINISHED",
+		13: "TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED",
+		14: "TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED",
 	}
 	TranscriptEventKind_value = map[string]int32{
-		"TRANSCRIPT_EVENT_KIND_UNSPECIFIED":       0,
-		"TRANSCRIPT_EVENT_KIND_QUERY_SENT":        1,
-		"TRANSCRIPT_EVENT_KIND_RESOLVED":          2,
-		"TRANSCRIPT_EVENT_KIND_ATTEMPT_REQUESTED": 3,
-		"TRANSCRIPT_EVENT_KIND_ATTEMPT_STARTED":   4,
-		"TRANSCRIPT_EVENT_KIND_ATTEMPT_CONNECTED": 5,
-		"TRANSCRIPT_EVENT_KIND_ATTEMPT_FAILED":    6,
-		"TRANSCRIPT_EVENT_KIND_ATTEMPT_GIVEN_UP":  7,
-		"TRANSCRIPT_EVENT_KIND_ATTEMPT_CANCELLED": 8,
-		"TRANSCRIPT_EVENT_KIND_WON":               9,
-		"TRANSCRIPT_EVENT_KIND_STOPPED":           10,
-		"TRANSCRIPT_EVENT_KIND_SETTLED":           11,
-		"TRANSCRIPT_EVENT_KIND_FINISHED":          12,
+		"TRANSCRIPT_EVENT_KIND_UNSPECIFIED":        0,
+		"TRANSCRIPT_EVENT_KIND_QUERY_SENT":         1,
+		"TRANSCRIPT_EVENT_KIND_RESOLVED":           2,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_REQUESTED":  3,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_STARTED":    4,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_CONNECTED":  5,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_FAILED":     6,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_GIVEN_UP":   7,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_CANCELLED":  8,
+		"TRANSCRIPT_EVENT_KIND_WON":                9,
+		"TRANSCRIPT_EVENT_KIND_STOPPED":            10,
+		"TRANSCRIPT_EVENT_KIND_SETTLED":            11,
+		"TRANSCRIPT_EVENT_KIND_FINISHED":           12,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED": 13,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED":  14,
 	}
 )
 
@@ -723,7 +746,11 @@ type TranscriptEvent struct {
 	// Why the race is over.
 	EndReason EndReason `protobuf:"varint,12,opt,name=end_reason,json=endReason,proto3,enum=connrace.v1.EndReason" json:"end_reason,omitempty"`
 	// Why the attempt or the question failed.
-	Failure       *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,13,opt,name=failure,proto3" json:"failure,omitempty"`
+	// How long the next attempt waits for this one.
+	AttemptDelay *durationpb.Duration `protobuf:"bytes,14,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
+	// Where attempt_delay comes from.
+	DelayBasis    DelayBasis `protobuf:"varint,15,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -849,6 +876,20 @@ func (x *TranscriptEvent) GetFailure() *Failure {
 	return nil
 }
 
+func (x *TranscriptEvent) GetAttemptDelay() *durationpb.Duration {
+	if x != nil {
+		return x.AttemptDelay
+	}
+	return nil
+}
+
+func (x *TranscriptEvent) GetDelayBasis() DelayBasis {
+	if x != nil {
+		return x.DelayBasis
+	}
+	return DelayBasis_DELAY_BASIS_UNSPECIFIED
+}
+
 var File_connrace_v1_run_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_run_proto_rawDesc = "" +
@@ -883,7 +924,7 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\x123\n" +
 	"\aoutcome\x18\x05 \x01(\x0e2\x19.connrace.v1.QueryOutcomeR\aoutcome\x12\x1c\n" +
 	"\taddresses\x18\x06 \x03(\tR\taddresses\x12.\n" +
-	"\afailure\x18\a \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xe1\x04\n" +
+	"\afailure\x18\a \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xdb\x05\n" +
 	"\x0fTranscriptEvent\x121\n" +
 	"\x06offset\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06offset\x124\n" +
 	"\x04kind\x18\x02 \x01(\x0e2 .connrace.v1.TranscriptEventKindR\x04kind\x12\x19\n" +
@@ -900,11 +941,14 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"skipReason\x125\n" +
 	"\n" +
 	"end_reason\x18\f \x01(\x0e2\x16.connrace.v1.EndReasonR\tendReason\x12.\n" +
-	"\afailure\x18\r \x01(\v2\x14.connrace.v1.FailureR\afailureB\b\n" +
+	"\afailure\x18\r \x01(\v2\x14.connrace.v1.FailureR\afailure\x12>\n" +
+	"\rattempt_delay\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x128\n" +
+	"\vdelay_basis\x18\x0f \x01(\x0e2\x17.connrace.v1.DelayBasisR\n" +
+	"delayBasisB\b\n" +
 	"\x06_roundB\b\n" +
 	"\x06_queryB\n" +
 	"\n" +
-	"\b_attempt*\xa1\x02\n" +
+	"\b_attempt*\xc0\x02\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eEND_REASON_WON\x10\x01\x12\x18\n" +
@@ -915,18 +959,22 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\x17END_REASON_NO_ADDRESSES\x10\x06\x12\x1d\n" +
 	"\x19END_REASON_NAME_NOT_FOUND\x10\a\x12 \n" +
 	"\x1cEND_REASON_RESOLUTION_FAILED\x10\b\x12\x1a\n" +
-	"\x16END_REASON_ALL_SKIPPED\x10\t*R\n" +
+	"\x16END_REASON_ALL_SKIPPED\x10\t\x12\x1d\n" +
+	"\x19END_REASON_SERVICE_FAILED\x10\n" +
+	"*\x7f\n" +
 	"\n" +
 	"RecordType\x12\x1b\n" +
 	"\x17RECORD_TYPE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rRECORD_TYPE_A\x10\x01\x12\x14\n" +
-	"\x10RECORD_TYPE_AAAA\x10\x02*\x9b\x01\n" +
+	"\x10RECORD_TYPE_AAAA\x10\x02\x12\x15\n" +
+	"\x11RECORD_TYPE_HTTPS\x10\x03\x12\x14\n" +
+	"\x10RECORD_TYPE_SVCB\x10\x04*\x9b\x01\n" +
 	"\fQueryOutcome\x12\x1d\n" +
 	"\x19QUERY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16QUERY_OUTCOME_ANSWERED\x10\x01\x12\x1b\n" +
 	"\x17QUERY_OUTCOME_NOT_FOUND\x10\x02\x12\x18\n" +
 	"\x14QUERY_OUTCOME_FAILED\x10\x03\x12\x19\n" +
-	"\x15QUERY_OUTCOME_PENDING\x10\x04*\x97\x04\n" +
+	"\x15QUERY_OUTCOME_PENDING\x10\x04*\xf2\x04\n" +
 	"\x13TranscriptEventKind\x12%\n" +
 	"!TRANSCRIPT_EVENT_KIND_UNSPECIFIED\x10\x00\x12$\n" +
 	" TRANSCRIPT_EVENT_KIND_QUERY_SENT\x10\x01\x12\"\n" +
@@ -941,7 +989,9 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\x1dTRANSCRIPT_EVENT_KIND_STOPPED\x10\n" +
 	"\x12!\n" +
 	"\x1dTRANSCRIPT_EVENT_KIND_SETTLED\x10\v\x12\"\n" +
-	"\x1eTRANSCRIPT_EVENT_KIND_FINISHED\x10\f*}\n" +
+	"\x1eTRANSCRIPT_EVENT_KIND_FINISHED\x10\f\x12,\n" +
+	"(TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED\x10\r\x12+\n" +
+	"'TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED\x10\x0e*}\n" +
 	"\vGiveUpCause\x12\x1d\n" +
 	"\x19GIVE_UP_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15GIVE_UP_CAUSE_TIMEOUT\x10\x01\x12\x16\n" +
@@ -980,6 +1030,7 @@ var file_connrace_v1_run_proto_goTypes = []any{
 	(AttemptTrigger)(0),           // 14: connrace.v1.AttemptTrigger
 	(Outcome)(0),                  // 15: connrace.v1.Outcome
 	(SkipReason)(0),               // 16: connrace.v1.SkipReason
+	(DelayBasis)(0),               // 17: connrace.v1.DelayBasis
 }
 var file_connrace_v1_run_proto_depIdxs = []int32{
 	10, // 0: connrace.v1.Run.start_time:type_name -> google.protobuf.Timestamp
@@ -1003,11 +1054,13 @@ var file_connrace_v1_run_proto_depIdxs = []int32{
 	16, // 18: connrace.v1.TranscriptEvent.skip_reason:type_name -> connrace.v1.SkipReason
 	0,  // 19: connrace.v1.TranscriptEvent.end_reason:type_name -> connrace.v1.EndReason
 	13, // 20: connrace.v1.TranscriptEvent.failure:type_name -> connrace.v1.Failure
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	11, // 21: connrace.v1.TranscriptEvent.attempt_delay:type_name -> google.protobuf.Duration
+	17, // 22: connrace.v1.TranscriptEvent.delay_basis:type_name -> connrace.v1.DelayBasis
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_run_proto_init() }

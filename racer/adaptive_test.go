@@ -1,0 +1,153 @@
+package racer
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// RFC 6298 section 2, by hand. With samples of 100, 120 and 80 ms:
+//
+//	100:  SRTT = 100                      RTTVAR = 100/2                     = 50
+//	120:  SRTT = 7/8*100   + 120/8 = 102.5     RTTVAR = 3/4*50   + |100-120|/4   = 42.5
+//	 80:  SRTT = 7/8*102.5 +  80/8 = 99.6875   RTTVAR = 3/4*42.5 + |102.5-80|/4  = 37.5
+//
+// The deviation is taken from the mean before the sample counts in it.
+func TestSmoothing(t *testing.T) {
+	us := func(n float64) time.Duration { return time.Duration(n * float64(time.Microsecond)) }
+	for _, c := range []struct {
+		name           string
+		samples        []time.Duration
+		rtt, deviation time.Duration
+	}{
+		{"nothing", nil, 0, 0},
+		{"one", []time.Duration{100 * ms}, 100 * ms, 50 * ms},
+		{"two", []time.Duration{100 * ms, 120 * ms}, us(102_500), us(42_500)},
+		{"three", []time.Duration{100 * ms, 120 * ms, 80 * ms}, us(99_687.5), us(37_500)},
+		{"the other way round", []time.Duration{80 * ms, 120 * ms, 100 * ms}, us(86_875), us(33_750)},
+		{"always the same", slices.Repeat([]time.Duration{64 * ms}, 4), 64 * ms, us(13_500)},
+		{"one that took long", []time.Duration{8 * ms, 8 * ms, 1008 * ms}, 133 * ms, us(252_250)},
+	} {
+		got := smoothed(c.samples)
+		if want := (sched.Expectation{RTT: c.rtt, Deviation: c.deviation}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, want)
+		}
+	}
+}
+
+// An expected round-trip time counts more than what past connects say of it, and
+// these are there, sorted, for a quantile. The caller's own stay as they were.
+func TestExpectation(t *testing.T) {
+	past := []time.Duration{100 * ms, 120 * ms, 80 * ms}
+	sorted := []time.Duration{80 * ms, 100 * ms, 120 * ms}
+	for _, c := range []struct {
+		spec CandidateSpec
+		want sched.Expectation
+	}{
+		{CandidateSpec{}, sched.Expectation{}},
+		{CandidateSpec{ExpectedRTT: 20 * ms}, sched.Expectation{RTT: 20 * ms}},
+		{CandidateSpec{PastConnects: past}, sched.Expectation{RTT: 99_687_500, Deviation: 37_500_000, Past: sorted}},
+		{CandidateSpec{PastConnects: past, ExpectedRTT: 20 * ms}, sched.Expectation{RTT: 20 * ms, Past: sorted}},
+	} {
+		if got := expectation(c.spec); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("of %+v is expected %+v, want %+v", c.spec, got, c.want)
+		}
+	}
+	if want := []time.Duration{100 * ms, 120 * ms, 80 * ms}; !slices.Equal(past, want) {
+		t.Errorf("the caller's past connects became %v", past)
+	}
+}
+
+func TestNothingKnown(t *testing.T) {
+	const (
+		none, rto, quantile = sched.BasisNothingKnown, sched.BasisRTO, sched.BasisQuantile
+		field               = "options.strategy"
+	)
+	for _, c := range []struct {
+		name  string
+		bases []sched.Basis
+		says  string
+	}{
+		{"no attempt", nil, ""},
+		{"another strategy", []sched.Basis{sched.BasisConfigured, sched.BasisNone}, ""},
+		{"all known", []sched.Basis{rto, quantile}, ""},
+		{"nothing", []sched.Basis{none}, "adaptive: nothing known, 250ms used"},
+		{"nothing of three", []sched.Basis{none, none, none}, "adaptive: nothing known, 250ms used"},
+		{"nothing of the first", []sched.Basis{none, rto}, "adaptive: nothing known for 1 of 2 attempts, 250ms used for these"},
+		{"nothing of two", []sched.Basis{none, quantile, none}, "adaptive: nothing known for 2 of 3 attempts, 250ms used for these"},
+	} {
+		got := nothingKnown(250*ms, c.bases)
+		switch {
+		case c.says == "" && got == nil:
+		case len(got) != 1 || got[0] != (Warning{field, c.says}):
+			t.Errorf("%s: warnings are %q, want %q", c.name, got, c.says)
+		}
+	}
+}
+
+// Each attempt's delay is that of its own candidate, whether its address was given or
+// its name: of a name, each address has it. The result says each (H3-44).
+func TestAdaptiveDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.resolves("one.example", sched.AAAA, 1*ms, "2001:db8::1", "2001:db8::2")
+		n.answers("one.example", sched.A, 1*ms, sched.NotFound)
+		for _, silentOne := range []string{"[2001:db8::1]:443", "[2001:db8::2]:443", "192.0.2.1:443", "192.0.2.2:443", "192.0.2.3:443"} {
+			n.host(silentOne, silent)
+		}
+		r, err := n.racer().Race(t.Context(), RaceRequest{
+			Target: Target{Candidates: []CandidateSpec{
+				{Endpoint: "192.0.2.1:443", ExpectedRTT: 20 * ms},
+				{Endpoint: "one.example:443", PastConnects: []time.Duration{100 * ms, 120 * ms, 80 * ms}},
+				{Endpoint: "192.0.2.2:443"},
+				{Endpoint: "192.0.2.3:443", ExpectedRTT: 1 * ms},
+			}},
+			Selection: Selection{FirstFamilyCount: 2},
+			Options:   Options{Strategy: sched.Adaptive, MaxBackups: new(0), Timeout: 2 * time.Second},
+		})
+		must(t, err)
+		checkRace(t, r)
+		const learned = 249_687_500 // 99.6875 + 4 * 37.5 ms
+		want := []ScheduledStart{
+			{Position: 1, Start: 1 * ms, Trigger: sched.TriggerFirst, Delay: learned, Basis: sched.BasisRTO},
+			{Position: 2, Start: 1*ms + learned, Trigger: sched.TriggerAttemptDelay, Delay: learned, Basis: sched.BasisRTO},
+			{Position: 3, Start: 1*ms + 2*learned, Trigger: sched.TriggerAttemptDelay, Delay: 60 * ms, Basis: sched.BasisRTO},
+			{Position: 4, Start: 61*ms + 2*learned, Trigger: sched.TriggerAttemptDelay, Delay: 250 * ms, Basis: sched.BasisNothingKnown},
+			{Position: 5, Start: 311*ms + 2*learned, Trigger: sched.TriggerAttemptDelay, Delay: 10 * ms, Basis: sched.BasisRTO},
+		}
+		for i, endpoint := range []string{"[2001:db8::1]:443", "[2001:db8::2]:443", "192.0.2.1:443", "192.0.2.2:443", "192.0.2.3:443"} {
+			want[i].Endpoint = r.Candidates[i].Endpoint
+			if got := r.Candidates[i].Endpoint.String(); got != endpoint {
+				t.Errorf("place %d has %s, want %s", i+1, got, endpoint)
+			}
+			if a := r.Candidates[i].Attempts[0]; a.Delay != want[i].Delay || a.Basis != want[i].Basis {
+				t.Errorf("the attempt at %s has the delay %v (%s), want %v (%s)", endpoint, a.Delay, a.Basis, want[i].Delay, want[i].Basis)
+			}
+		}
+		if got := starts(r); !slices.Equal(got, want) {
+			t.Errorf("the starts are\n%v\nwant\n%v", got, want)
+		}
+		if len(r.Warnings) != 1 || r.Warnings[0].Message != "adaptive: nothing known for 1 of 5 attempts, 250ms used for these" {
+			t.Errorf("warnings are %q", r.Warnings)
+		}
+	})
+}
+
+// What is not known is remarked on beside what was remarked on in the request.
+func TestAdaptiveWarningsStandTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:443", connects(1*ms))
+		r, err := n.racer().Race(t.Context(), RaceRequest{
+			Target: literals(1), Options: Options{Strategy: sched.Adaptive, AttemptDelay: new(50 * ms)},
+		})
+		must(t, err)
+		if len(r.Warnings) != 2 || r.Warnings[0].Field != delayField || r.Warnings[1].Message != "adaptive: nothing known, 50ms used" {
+			t.Errorf("warnings are %q", r.Warnings)
+		}
+	})
+}

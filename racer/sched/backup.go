@@ -1,0 +1,44 @@
+package sched
+
+import "time"
+
+// nextBackup returns the next backup attempt: a second one at the same endpoint,
+// whose first has had no answer, because its SYN may have been lost. The kernel
+// sends another SYN only after SecondSYN, so a backup that would start no sooner
+// than that is not made.
+func (r *Race) nextBackup() (best turn, ok bool) {
+	if r.backups >= r.cfg.MaxBackups || r.cfg.Strategy == Sequential {
+		return turn{}, false
+	}
+	pace, paced := r.patience(true)
+	if !paced {
+		return turn{}, false
+	}
+	for _, id := range r.flying {
+		a := &r.attempts[id]
+		if !r.wantsBackup(a) {
+			continue
+		}
+		at := max(pace, a.start+r.backupDelay(a.candidate), r.now)
+		if at < a.start+SecondSYN && (!ok || at < best.at) {
+			best, ok = turn{candidate: a.candidate, at: at, backup: true}, true
+		}
+	}
+	return best, ok
+}
+
+// wantsBackup says that nothing has come back for an attempt, and that it is the
+// only one of a candidate that DNS still has.
+func (r *Race) wantsBackup(a *attempt) bool {
+	c := &r.candidates[a.candidate]
+	return a.alone() && !a.advanced && c.backup == none && r.listed(c)
+}
+
+// backupDelay is how long an answer may be expected to take: the retransmission
+// timeout where the round-trip time is known.
+func (r *Race) backupDelay(id int) time.Duration {
+	if e := &r.candidates[id].Expect; e.RTT > 0 {
+		return withinBounds(e.rto())
+	}
+	return DefaultAttemptDelay
+}
