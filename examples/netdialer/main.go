@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -13,15 +14,16 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: netdialer NAME:PORT")
+	limit := flag.Duration("timeout", 30*time.Second, "how long it may take")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: netdialer [-timeout 30s] NAME:PORT")
 		os.Exit(2)
 	}
-	const limit = 30 * time.Second
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), *limit)
 	defer cancel()
 	began := time.Now()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", os.Args[1])
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", flag.Arg(0))
 	took := time.Since(began).Round(time.Millisecond)
 	if err != nil {
 		fmt.Printf("nothing after %v: %v\n", took, err)
