@@ -4,6 +4,8 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/connrace/connrace/racer/sim"
 )
 
 // cli is the grammar of the command line: one field for each command.
@@ -15,6 +17,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Answer races, ranks and probes over gRPC."`
 	Demo    demoCmd    `cmd:"" help:"Show all of it on backends of its own, on loopback."`
 	Lab     labCmd     `cmd:"" help:"Run any program inside a network that a file describes."`
+	Sim     simCmd     `cmd:"" help:"Compare strategies and other programs in simulated worlds."`
 	Version versionCmd `cmd:"" help:"Show the version and the commit."`
 }
 
@@ -41,6 +44,7 @@ func newParser(stdout io.Writer, exit func(int)) *kong.Kong {
 	return kong.Must(new(cli),
 		kong.Name("connrace"),
 		kong.Description(about),
+		kong.Vars{"kinds": kindNames(), "strategies": dialerNames(sim.Strategies()), "peers": dialerNames(peers())},
 		kong.Writers(stdout, stdout),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{
@@ -51,6 +55,7 @@ func newParser(stdout io.Writer, exit func(int)) *kong.Kong {
 		kong.ExplicitGroups([]kong.Group{
 			{Key: groupSelection, Title: "Which addresses, and in which order:"},
 			{Key: groupTiming, Title: "When attempts start and end:"},
+			{Key: groupWorlds, Title: "In which worlds, and who connects there:"},
 			{Key: groupDaemon, Title: "Who is asked:"},
 			{Key: groupOutput, Title: "What is printed:"},
 		}),
@@ -64,6 +69,7 @@ const maxHelpWidth = 100
 const (
 	groupSelection = "selection"
 	groupTiming    = "timing"
+	groupWorlds    = "worlds"
 	groupDaemon    = "daemon"
 	groupOutput    = "output"
 )

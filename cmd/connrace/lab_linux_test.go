@@ -67,9 +67,6 @@ func lab(t *testing.T, args ...string) ran {
 	return ran{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// example is one of the labs that come with the project.
-func example(name string) string { return filepath.Join("..", "..", "examples", "lab", name) }
-
 // A program that knows nothing of labs gets the lab's names and addresses, and
 // the story of what the wire saw follows on stderr.
 func TestLabRunsAProgram(t *testing.T) {

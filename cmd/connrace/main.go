@@ -7,6 +7,7 @@
 //	connrace serve                   answer these questions over gRPC
 //	connrace demo                    show all of it, on backends of its own
 //	connrace lab FILE -- PROGRAM     run a program inside a network of its own
+//	connrace sim                     compare strategies in simulated worlds
 //
 // The first four need no daemon: without --server they start one inside the
 // process and ask that.
