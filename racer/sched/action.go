@@ -43,7 +43,7 @@ type Action struct {
 	Candidate int           // Start, Won, Settle
 	Attempt   int           // Start, Proceed, Cancel, Won: numbered from 0 in the order of starts
 	Trigger   Trigger       // Start
-	Delay     time.Duration // Start: how long the next attempt waits for it; 0: not by its delay
+	Delay     time.Duration // Start: how long the next attempt waits for it, or the next backup for a backup; 0: not by its delay
 	Basis     Basis         // Start: where Delay comes from
 	Cause     Cause         // Cancel
 

@@ -779,8 +779,8 @@ type Attempt struct {
 	// time was up (CONNECTED_LATE). Unset otherwise.
 	Failure *Failure `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`
 	// How long the next attempt waits for this one, from its start: the Connection
-	// Attempt Delay, which may differ from one attempt to the next. Unset where the
-	// strategy knows none.
+	// Attempt Delay, which may differ from one attempt to the next. Only further
+	// backups wait for a backup. Unset where the strategy knows no delay.
 	AttemptDelay *durationpb.Duration `protobuf:"bytes,9,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
 	// Where attempt_delay comes from.
 	DelayBasis    DelayBasis `protobuf:"varint,10,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
