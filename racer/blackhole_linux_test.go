@@ -12,7 +12,7 @@ import (
 )
 
 // The address that ranks first is a black hole, the second one a server that
-// accepts and never speaks: the handshake is what counts (H2-23b).
+// accepts and never speaks: the handshake is what counts (H2-23b, H3-46).
 func blackholedFirst(t *testing.T) (*world, Target) {
 	t.Helper()
 	w := newWorld(t)
