@@ -11,7 +11,7 @@ func FuzzRace(f *testing.F) {
 	f.Add([]byte{})
 	for seed := range uint64(50) {
 		rng := seeded(seed)
-		data := make([]byte, 50+rng.IntN(200))
+		data := make([]byte, 100+rng.IntN(1000))
 		for i := range data {
 			data[i] = byte(rng.IntN(256))
 		}
