@@ -10,17 +10,14 @@ func (r *Race) nextBackup() (best turn, ok bool) {
 	if r.backups >= r.cfg.MaxBackups || r.cfg.Strategy == Sequential {
 		return turn{}, false
 	}
-	pace, paced := r.patience(true)
-	if !paced {
-		return turn{}, false
-	}
 	for _, id := range r.flying {
 		a := &r.attempts[id]
 		if !r.wantsBackup(a) {
 			continue
 		}
+		pace, paced := r.patience(a)
 		at := max(pace, a.start+r.backupDelay(a.candidate), r.now)
-		if at < a.start+SecondSYN && (!ok || at < best.at) {
+		if paced && at < a.start+SecondSYN && (!ok || at < best.at) {
 			best, ok = turn{candidate: a.candidate, at: at, backup: true}, true
 		}
 	}

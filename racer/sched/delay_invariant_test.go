@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// delaysAreTrue: H2-28 to H2-33, H3-40 and H3-44. The delay is worked out here in
-// seconds, as the RFCs do, and may be a rounding error off.
+// delaysAreTrue: H2-29, H3-40 and H3-44, and H2-33 as far as a delay is learned or
+// multiplied. It is worked out here in seconds, as the RFCs do, and may be a rounding
+// error off.
 func delaysAreTrue(a *account) error {
 	for i := range a.tries {
 		f := &a.tries[i]

@@ -119,7 +119,7 @@ func (a *account) paceDue(step, asked int, f addrsel.Family) due {
 			return due{}
 		}
 	}
-	return a.patienceDue(step, asked, false)
+	return a.patienceDue(step, asked, none)
 }
 
 // headStartDue returns when the first attempt has had its chance.
@@ -135,11 +135,12 @@ func (a *account) headStartDue(step int) due {
 }
 
 // patienceDue returns when every live attempt will have had its delay, and the floor
-// has passed. A backup holds back further backups only.
-func (a *account) patienceDue(step, asked int, backup bool) due {
+// has passed. A backup holds back further backups only, and does not wait for the
+// attempt it is a backup of.
+func (a *account) patienceDue(step, asked, backupOf int) due {
 	at, ok := a.floor(step, asked)
 	for i := range a.tries[:asked] {
-		if f := &a.tries[i]; f.live(step) && (backup || f.Trigger != TriggerBackup) {
+		if f := &a.tries[i]; f.live(step) && i != backupOf && (backupOf != none || f.Trigger != TriggerBackup) {
 			at = max(at, a.until(f, step))
 		}
 	}
@@ -173,20 +174,23 @@ func (a *account) laneDue(step, asked int, f addrsel.Family) due {
 
 // backupDue returns when the next backup starts, given that no candidate waits.
 func (a *account) backupDue(step, asked int) (d due) {
-	patience := a.patienceDue(step, asked, true)
 	made := 0
 	for _, f := range a.tries[:asked] {
 		if f.Trigger == TriggerBackup {
 			made++
 		}
 	}
-	if made >= a.cfg.MaxBackups || a.cfg.Strategy == Sequential || !patience.known {
+	if made >= a.cfg.MaxBackups || a.cfg.Strategy == Sequential {
 		return due{}
 	}
 	for i := range a.tries[:asked] {
 		f := &a.tries[i]
 		if !f.runs(step) || f.progressed(step) || a.twice(f.Candidate, step) || !a.hasDoor(f.Candidate, step) {
 			continue
+		}
+		patience := a.patienceDue(step, asked, i)
+		if !patience.known {
+			return due{}
 		}
 		at := max(patience.at, f.start+a.backupDelay(f.Candidate, step))
 		if max(at, a.steps[step].now) < f.start+time.Second {

@@ -360,7 +360,7 @@ func (d *dumb) mayStart(id int) bool {
 	case cfg.Strategy == FamilyFallback:
 		return d.afterFloor() && d.familyMay(id)
 	}
-	return d.isPatient(false)
+	return d.isPatient(none)
 }
 
 func (d *dumb) isOver(t dumbTry) bool { return t.over <= d.now || t.givenUp != CauseNone }
@@ -370,10 +370,10 @@ func (d *dumb) afterFloor() bool {
 }
 
 // isPatient says that each attempt that is not over has had its delay; backups are
-// waited for by backups only.
-func (d *dumb) isPatient(backup bool) bool {
+// waited for by backups only, and a backup does not wait for its own candidate.
+func (d *dumb) isPatient(backupOf int) bool {
 	return d.afterFloor() && !slices.ContainsFunc(d.tries, func(t dumbTry) bool {
-		return (backup || !t.second) && !d.isOver(t) && !d.hadItsDelay(t)
+		return (backupOf != none || !t.second) && t.candidate != backupOf && !d.isOver(t) && !d.hadItsDelay(t)
 	})
 }
 
@@ -426,7 +426,7 @@ func (d *dumb) mayBackUp(t dumbTry) bool {
 		wait = dumbDuration(timeout(e))
 	}
 	inTime := d.now >= t.start+wait && d.now < t.start+time.Second
-	return made < cfg.MaxBackups && cfg.Strategy != Sequential && silent && inTime && d.isPatient(true)
+	return made < cfg.MaxBackups && cfg.Strategy != Sequential && silent && inTime && d.isPatient(t.candidate)
 }
 
 func dumbDuration(seconds float64) time.Duration {

@@ -10,7 +10,8 @@ import (
 
 // The invariants of how attempts, candidates and races end.
 
-// H2-23: a timer adds an attempt. Nothing is killed to make room.
+// timersOnlyAdd: H2-23, H2-34 and H3-58. A timer adds an attempt; nothing is killed to
+// make room, or because DNS no longer has it.
 func timersOnlyAdd(a *account) error {
 	for _, f := range a.tries {
 		if f.givenUp == never {

@@ -8,7 +8,7 @@ import (
 )
 
 // firstStartIsAtTheGate: RFC 8305 section 3 and draft v3, section 4.2. H2-03, H2-05
-// to H2-08b; H3-07, H3-09 to H3-15.
+// to H2-08b; H3-07, H3-09, H3-10, H3-12, H3-14 and H3-15.
 func firstStartIsAtTheGate(a *account) error {
 	first := never
 	if len(a.tries) > 0 {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// losersHaveTheirGrace looks at what was in flight when the race was won.
+// losersHaveTheirGrace looks at what was in flight when the race was won: H2-24 and
+// H3-37, where there is no grace.
 func losersHaveTheirGrace(a *account) error {
 	over := a.graceOver()
 	for i := range a.tries {
@@ -45,6 +46,7 @@ func (a *account) graceEnds() time.Duration {
 	return ends
 }
 
+// nothingBeginsAfterTheEnd: H2-25.
 func nothingBeginsAfterTheEnd(a *account) error {
 	for n := a.overAt(); n <= a.last; n++ {
 		for _, action := range a.steps[n].actions {

@@ -42,6 +42,7 @@ func TestIllegalHistoriesPanic(t *testing.T) {
 		{"progressed twice, and was not told to proceed", "attempt 0 can't have progressed", []Event{at(Progressed, 0), at(Progressed, 0)}},
 		{"progressed after it failed", "attempt 0 can't have progressed", []Event{at(Failed, 0), at(Progressed, 0)}},
 		{"progressed after it connected", "attempt 0 can't have progressed", []Event{at(Connected, 0), at(Progressed, 0)}},
+		{"connected before it was told to proceed", "attempt 0 connected while it waited to proceed", []Event{at(Progressed, 0), at(Connected, 0)}},
 		{"started after it progressed", "attempt 0 started twice", []Event{at(Progressed, 0), at(Started, 0)}},
 		{"stopped by a win", "nobody can stop a race as \"won\"", []Event{{Kind: Stopped, End: EndWon}}},
 		{"stopped for no reason", "nobody can stop a race as \"\"", []Event{{Kind: Stopped}}},

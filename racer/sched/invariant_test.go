@@ -11,7 +11,7 @@ var invariants = []struct {
 	check    func(*account) error
 }{
 	{"no two attempts start within 10 ms of each other, except all at once; a backup keeps that in every strategy", startsKeepTheFloor},
-	{"a start leaves every live attempt its delay, a sequential one its whole time", startsLeaveTime},
+	{"a start leaves every live attempt its delay, a sequential one its whole time, and a backup only further backups", startsLeaveTime},
 	{"a family that races another one has one attempt at a time, and the second family waits for its turn", familiesTakeTheirLanes},
 	{"an attempt has the delay of its strategy, and says where that comes from", delaysAreTrue},
 	{"nothing starts before the gate opens, and the first attempt starts with it", firstStartIsAtTheGate},

@@ -111,20 +111,22 @@ func (r *Race) pace() (time.Duration, bool) {
 	case r.cfg.Strategy == Sequential && r.someAlone():
 		return 0, false
 	}
-	return r.patience(false)
+	return r.patience(nil)
 }
 
 // patience returns when every live attempt has been left alone for its delay, and
 // the floor has passed. A backup holds back further backups only: it says nothing
-// new of its address, so an address that comes late need not wait for it.
-func (r *Race) patience(backup bool) (time.Duration, bool) {
+// new of its address, so an address that comes late need not wait for it. A backup of
+// an attempt does not wait for that one's delay: it has a time of its own.
+func (r *Race) patience(backupOf *attempt) (time.Duration, bool) {
 	at := r.lastStart + MinAttemptDelay
 	for _, id := range r.flying {
 		a := &r.attempts[id]
 		switch {
 		case a.state == requested:
 			return 0, false
-		case a.alone() && (backup || !a.backup): // one that was given up holds nobody back
+		case !a.alone() || a == backupOf || a.backup && backupOf == nil:
+		default:
 			at = max(at, r.until(a))
 		}
 	}

@@ -9,7 +9,8 @@ import (
 
 // The invariants of how much time lies between attempts.
 
-// RFC 8305 section 5: H2-31, H3-42. A try that failed before it could start counts.
+// startsKeepTheFloor: RFC 8305 section 5, H2-31 and H3-42. A try that failed before it
+// could start counts.
 func startsKeepTheFloor(a *account) error {
 	latest := -time.Hour
 	for _, f := range a.tries {
@@ -29,8 +30,8 @@ func (a *account) bursts() bool {
 	return a.cfg.Strategy == AllAtOnce || a.cfg.Strategy == FirstThenAll
 }
 
-// H2-22, H3-36 and H3-50, and design: a failure starts the next candidate at once,
-// but not while an attempt younger than its delay is in flight.
+// startsLeaveTime: H2-22, H3-36 and H3-50, and design. A failure starts the next
+// candidate at once, but not while an attempt younger than its delay is in flight.
 func startsLeaveTime(a *account) error {
 	for i := range a.tries {
 		f := &a.tries[i]
@@ -47,6 +48,8 @@ func startsLeaveTime(a *account) error {
 func (a *account) leavesTime(f, other *try) bool {
 	patient := other.begun <= f.asked && a.steps[f.asked].now >= a.until(other, f.asked)
 	switch {
+	case f.Trigger == TriggerBackup && f.Candidate == other.Candidate:
+		return other.begun <= f.asked // see backupsHaveACause
 	case f.Trigger == TriggerBackup:
 		return patient
 	case a.cfg.Strategy == Sequential:
@@ -82,7 +85,7 @@ func (a *account) granted(f *try, step int) time.Duration {
 	return until
 }
 
-// RFC 6555 section 5.
+// familiesTakeTheirLanes: RFC 6555 section 5.
 func familiesTakeTheirLanes(a *account) error {
 	if a.cfg.Strategy != FamilyFallback {
 		return nil

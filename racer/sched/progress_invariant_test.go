@@ -2,7 +2,7 @@ package sched
 
 import "fmt"
 
-// stagesProceed: H3-50, H3-51 and H3-56.
+// stagesProceed: H3-51 and H3-56.
 func stagesProceed(a *account) error {
 	for i := range a.tries {
 		f := &a.tries[i]

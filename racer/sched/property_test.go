@@ -119,7 +119,7 @@ var meetings = []string{
 	"a hint is replaced", "a group overtakes", "a group changes after the start", "an endpoint in two protocols",
 	"the second family has waited", "the second family is all that is left", "a backup has waited for another attempt",
 	"an answer withdraws what has begun", "a connection beats the clock", "a connection beats a stop",
-	"a backup connects late for a first attempt that has connected",
+	"a backup connects late for a first attempt that has connected", "a late address need not wait for a backup",
 }
 
 func countMeetings(counts map[string]int, a *account) {
@@ -170,10 +170,18 @@ func (a *account) meetingsOf(f *try) map[string]bool {
 		"the second family is all that is left":                         second && f.Trigger == TriggerFailure,
 		"a backup has waited for another attempt":                       backup && f.Attempt > first.Attempt+1,
 		"an answer withdraws what has begun":                            !backup && !last.listed,
+		"a late address need not wait for a backup":                     a.passesBackup(f),
 		"a connection beats the clock":                                  won && a.timedOut(f.ended),
 		"a connection beats a stop":                                     won && a.stopped(f.ended),
 		"a backup connects late for a first attempt that has connected": backup && late && a.outcome(first.Attempt) == OutcomeConnected,
 	}
+}
+
+// passesBackup says that an attempt starts within the delay of a backup.
+func (a *account) passesBackup(f *try) bool {
+	return f.Trigger != TriggerBackup && slices.ContainsFunc(a.tries[:f.Attempt], func(other try) bool {
+		return other.Trigger == TriggerBackup && other.runs(f.asked) && a.steps[f.asked].now < a.until(&other, f.asked)
+	})
 }
 
 func (a *account) proceeded(f *try, after int) bool {

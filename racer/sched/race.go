@@ -233,6 +233,9 @@ func (r *Race) outcome(e *Event, s attemptState) *attempt {
 	if a.state > running {
 		panic(fmt.Sprintf("sched: second outcome of attempt %d", e.Attempt))
 	}
+	if s == connected && a.waiting {
+		panic(fmt.Sprintf("sched: attempt %d connected while it waited to proceed", e.Attempt))
+	}
 	if a.state == requested {
 		if s == connected {
 			panic(fmt.Sprintf("sched: attempt %d connected before it started", e.Attempt))

@@ -69,11 +69,12 @@ func randomWorld(c chooser) *world {
 
 // makeLonely leaves a world one address or two, which are known from the start and
 // answer when a backup has been made, at the same few moments at which the race may
-// have to end.
+// have to end, and perhaps one that is told of then.
 func makeLonely(c chooser, w *world) {
 	moment := func() time.Duration { return pick(c, 300*ms, 310*ms) }
 	w.cfg.Goal, w.cfg.MaxBackups, w.cfg.MaxInFlight, w.cfg.Timeout = pick(c, First, Every), 2, 0, 0
 	w.cfg.Questions, w.cfg.LastResort, w.cfg.AttemptTimeout = nil, nil, pick(c, 0, moment())
+	w.cfg.Strategy = pick(c, w.cfg.Strategy, Staggered)
 	if c.IntN(3) == 0 {
 		w.cfg.Timeout = moment()
 	}
@@ -88,6 +89,10 @@ func makeLonely(c chooser, w *world) {
 		alone.found = append(alone.found, randomCandidate(c, false, prefix))
 	}
 	w.answers = []answer{alone}
+	if c.IntN(2) == 1 {
+		late := randomCandidate(c, false, somePrefixes[2])
+		w.answers = append(w.answers, answer{question: NoQuestion, after: pick(c, 260*ms, 270*ms, moment()), found: []Candidate{late}})
+	}
 }
 
 func randomConfig(c chooser) Config {
