@@ -158,9 +158,10 @@ type Config struct {
 
 	// LastResort are questions for a network without IPv4 whose IPv6 addresses may
 	// be broken: they are asked when LastResortDelay has passed since the last
-	// candidate was started and nothing has connected (RFC 8305 section 7.2). Their
-	// answers bring IPv6 addresses that were synthesised from IPv4 ones. Version 3
-	// has no use for them: it asks for A from the start.
+	// candidate was started, all other questions have been answered and nothing has
+	// connected (RFC 8305 section 7.2). Their answers bring IPv6 addresses that were
+	// synthesised from IPv4 ones. Version 3 has no use for them: it asks for A from
+	// the start.
 	LastResort []Question
 
 	// Ranking orders the candidates. Its PreferredFamily is also the family

@@ -9,7 +9,7 @@ import (
 
 // randomWorlds is in how many worlds each property is tried. A world is the
 // same each time; failures name its seed.
-const randomWorlds = 5000
+const randomWorlds = 6000
 
 func eachWorld(check func(w *world)) {
 	for seed := range uint64(randomWorlds) {
@@ -58,7 +58,7 @@ func mustBeSame(t *testing.T, name string, got, want *history) {
 // TestRandomWorldsReachEverything: a property says little about what the worlds
 // never come to.
 func TestRandomWorldsReachEverything(t *testing.T) {
-	const enough = 20
+	const enough = 15
 	counts := map[string]int{}
 	var longest time.Duration
 	eachWorld(func(w *world) {
@@ -116,7 +116,7 @@ var meetings = []string{
 	"a backup wins", "a backup connects late for a first attempt that does not", "a first attempt wins beside its backup",
 	"a loser connects in the grace", "a loser is given up after the grace", "a loser times out in the grace", "a loser proceeds in the grace",
 	"a stage is held", "a stage gives time", "a delay grows", "a follow-up question", "a last resort",
-	"a hint is replaced", "a group overtakes", "a group changes after the start", "an endpoint in two protocols",
+	"a hint is replaced", "a group overtakes", "a group changes after the start", "a change of groups hands an endpoint on", "an endpoint in two protocols",
 	"the second family has waited", "the second family is all that is left", "a backup has waited for another attempt",
 	"an answer withdraws what has begun", "a connection beats the clock", "a connection beats a stop",
 	"a backup connects late for a first attempt that has connected", "a late address need not wait for a backup",
@@ -165,6 +165,7 @@ func (a *account) meetingsOf(f *try) map[string]bool {
 		"a delay grows":                                                 f.Basis != BasisNone && a.cfg.Multiplier > 1 && f.Delay > a.cfg.AttemptDelay,
 		"a group overtakes":                                             a.overtakes(f),
 		"a group changes after the start":                               !backup && last.group != begun.group,
+		"a change of groups hands an endpoint on":                       !backup && a.inherits(f),
 		"an endpoint in two protocols":                                  !backup && a.isAtTwoDoors(f),
 		"the second family has waited":                                  second && f.Trigger == TriggerAttemptDelay,
 		"the second family is all that is left":                         second && f.Trigger == TriggerFailure,
@@ -197,6 +198,22 @@ func (a *account) overtakes(f *try) bool {
 	return slices.ContainsFunc(a.tries[:f.Attempt], func(other try) bool {
 		return before(a.group(f.Candidate, f.asked), a.group(other.Candidate, f.asked))
 	})
+}
+
+// inherits says that an attempt's candidate stands for its endpoint because the group
+// of another one has become worse.
+func (a *account) inherits(f *try) bool {
+	mine := a.group(f.Candidate, f.asked)
+	for id := range a.found {
+		if id == f.Candidate || !a.mayTry(id, f.asked) || a.door(id, f.asked) != a.door(f.Candidate, f.asked) {
+			continue
+		}
+		was, is := a.found[id].Group, a.group(id, f.asked)
+		if was.Protocol == is.Protocol && !before(mine, was) && before(mine, is) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *account) isAtTwoDoors(f *try) bool {

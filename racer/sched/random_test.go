@@ -61,8 +61,11 @@ func randomWorld(c chooser) *world {
 		w.endpoints[unmapped(endpointAt(prefix))] = randomBehaviour(c)
 	}
 	randomAnswers(c, w)
-	if c.IntN(5) == 0 {
+	switch c.IntN(10) {
+	case 0, 1:
 		makeLonely(c, w)
+	case 2:
+		makeCrowded(c, w)
 	}
 	return w
 }
@@ -92,6 +95,27 @@ func makeLonely(c chooser, w *world) {
 	if c.IntN(2) == 1 {
 		late := randomCandidate(c, false, somePrefixes[2])
 		w.answers = append(w.answers, answer{question: NoQuestion, after: pick(c, 260*ms, 270*ms, moment()), found: []Candidate{late}})
+	}
+}
+
+// makeCrowded leaves a world two endpoints, which several answers have in groups that
+// change while a third one keeps the race waiting.
+func makeCrowded(c chooser, w *world) {
+	w.cfg.Goal, w.cfg.Strategy, w.cfg.AttemptDelay = First, Staggered, 250*ms
+	w.cfg.Questions, w.cfg.ResolutionDelay, w.cfg.MaxPerAnswer = questions(A, A, A), 0, 0
+	first := candidateAt(somePrefixes[6])
+	w.endpoints[first.Endpoint] = behaviour{}
+	w.answers = []answer{{question: NoQuestion, found: []Candidate{first}}}
+	for id := range w.cfg.Questions {
+		a := answer{question: id}
+		for range 1 + c.IntN(3) {
+			a.after += randomTime(c)
+			a.found = nil
+			for range 1 + c.IntN(3) {
+				a.found = append(a.found, randomCandidate(c, true, pick(c, somePrefixes[4:6]...)))
+			}
+			w.answers = append(w.answers, a)
+		}
 	}
 }
 
