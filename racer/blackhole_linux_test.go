@@ -33,7 +33,9 @@ func at80Each(addrs ...netip.Addr) (target Target) {
 
 func raceFor(t *testing.T, target Target, o Options) *RaceResult {
 	t.Helper()
-	r, err := New(Config{}).Race(t.Context(), RaceRequest{Target: target, Options: o})
+	racer := New(Config{})
+	defer racer.Close()
+	r, err := racer.Race(t.Context(), RaceRequest{Target: target, Options: o})
 	must(t, err)
 	checkRace(t, r)
 	return r
@@ -112,8 +114,13 @@ func TestDialLeavesOneConnectionOpen(t *testing.T) {
 		target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: h.Addr().String()})
 	}
 	before := resources(t)
+	racer := New(Config{})
+	defer func() {
+		racer.Close()
+		checkNothingLeft(t, before, hosts)
+	}()
 	for range 20 {
-		conn, r, err := New(Config{}).Dial(t.Context(), RaceRequest{Target: target, Options: Options{Strategy: sched.AllAtOnce}})
+		conn, r, err := racer.Dial(t.Context(), RaceRequest{Target: target, Options: Options{Strategy: sched.AllAtOnce}})
 		must(t, err)
 		checkRace(t, r)
 		if got, want := conn.RemoteAddr().String(), r.Winner.Endpoint.String(); got != want {
@@ -128,5 +135,4 @@ func TestDialLeavesOneConnectionOpen(t *testing.T) {
 		})
 		must(t, conn.Close())
 	}
-	checkNothingLeft(t, before, hosts)
 }

@@ -69,7 +69,9 @@ type Attempt struct {
 	Basis   sched.Basis    // where Delay comes from
 	Begun   bool           // the first packet left; Start counts
 	Start   time.Duration  // since Run.Start
-	End     time.Duration  // since Run.Start: when the outcome was known
+	End     time.Duration  // since Run.Start: when it connected by the kernel's clock, or its outcome was known
+	Noticed time.Duration  // since Run.Start: when this process learned that it connected; 0: at End
+	Kernel  sched.Kernel   // what the operating system knows of it
 	Local   netip.AddrPort // the local end; zero when it did not connect
 	Outcome sched.Outcome  // its one final one
 	// Failure says why it failed or timed out. It is set also when the attempt

@@ -15,7 +15,8 @@
 //
 // # Contract
 //
-// A Racer is safe for concurrent use and holds nothing between calls. Each call
+// A Racer is safe for concurrent use. Between calls it keeps a bounded number of
+// sockets without a connection, for its next races; Close lets them go. Each call
 // runs in the caller's goroutine, which owns the race, and has closed every
 // connection and ended every goroutine it started when it returns; only the
 // connection Dial hands over lives on. When ctx has a deadline, the result is

@@ -28,13 +28,13 @@ type engine struct {
 	start    time.Time
 	race     sched.Race
 	inbox    inbox
-	sources  sourceFunc
-	attempts *connect.Attempts
+	attempts connect.Attempts
 	lookups  sync.WaitGroup
 	turn     chan struct{} // closed: the last query asked for has left
 
-	known   []fact // by candidate id
-	started []int  // candidate of each attempt
+	events  []sched.Event // of the latest batch
+	known   []fact        // by candidate id
+	started []int         // candidate of each attempt
 	log     []sched.Entry
 	end     sched.EndReason
 	took    time.Duration
@@ -59,29 +59,38 @@ type news struct {
 }
 
 func newEngine(r *Racer, p plan, keep bool) *engine {
-	return &engine{racer: r, plan: p, keep: keep, inbox: inbox{wake: make(chan struct{}, 1)}}
+	return &engine{racer: r, plan: p, keep: keep}
 }
+
+// What an ordinary transcript has: a start, a started, an outcome, a cancel and a
+// settle for each candidate, and what is about the race.
+const (
+	entriesOfACandidate = 5
+	entriesOfARace      = 12
+	mostEntries         = 256 // before it is known how long it gets
+)
 
 // run runs the race to its end and returns the winner's connection if it is to
 // be kept. Whatever happens, nothing else is left behind: the deferred calls
 // stop, wait and close.
 func (e *engine) run(ctx context.Context) net.Conn {
 	e.start = time.Now()
-	e.sources = e.racer.sources()
 	e.plan.cfg.OnlyRouted = e.onlyRouted()
 	e.race.Reset(e.plan.cfg)
-	e.attempts = connect.New(connect.Race{
+	e.attempts = e.racer.attempts(connect.Race{
 		Now:  e.now,
 		Post: func(ev sched.Event) { e.inbox.post(news{event: ev}) },
 		Keep: e.keep,
-	}, e.racer.dial)
+	})
 	defer e.attempts.Close()
+	defer context.AfterFunc(ctx, e.attempts.Wake)()
 	// The race alone decides when a lookup is given up: one that saw the caller's
 	// deadline too would report a failure of its own.
 	lookups, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer e.lookups.Wait()
 	defer cancel()
 
+	e.log = make([]sched.Entry, 0, min(entriesOfACandidate*(len(e.plan.literals)+len(e.plan.known))+entriesOfARace, mostEntries))
 	e.given()
 	return e.loop(ctx, lookups)
 }
@@ -100,8 +109,8 @@ func (e *engine) onlyRouted() addrsel.Family {
 	if len(e.plan.cfg.Questions) == 0 || e.plan.cfg.Ranking.PreferredFamily != addrsel.FamilyAny {
 		return addrsel.FamilyAny
 	}
-	source6, _ := e.sources(anywhere6)
-	source4, _ := e.sources(anywhere4)
+	source6, _ := e.racer.source(anywhere6)
+	source4, _ := e.racer.source(anywhere4)
 	switch {
 	case source6.IsValid() == source4.IsValid():
 		return addrsel.FamilyAny
@@ -117,15 +126,13 @@ func (e *engine) loop(ctx, lookups context.Context) net.Conn {
 	var (
 		winner  net.Conn
 		actions []sched.Action
-		left    = ctx.Done()
+		left    bool
 	)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		batch := e.batch()
-		if left != nil && ctx.Err() != nil {
+		if !left && ctx.Err() != nil {
 			batch = append(batch, sched.Event{Kind: sched.Stopped, At: e.now(), End: whyLeft(ctx)})
-			left = nil
+			left = true
 		}
 		now := e.now()
 		actions = e.race.Step(now, batch, actions[:0])
@@ -146,21 +153,7 @@ func (e *engine) loop(ctx, lookups context.Context) net.Conn {
 				return winner
 			}
 		}
-		e.sleep(timer, left)
-	}
-}
-
-// sleep returns when the race wants to go on, there is news, or the caller left.
-func (e *engine) sleep(timer *time.Timer, left <-chan struct{}) {
-	var due <-chan time.Time
-	if at, ok := e.race.Next(); ok {
-		timer.Reset(at - e.now())
-		due = timer.C
-	}
-	select {
-	case <-due:
-	case <-e.inbox.wake:
-	case <-left:
+		e.attempts.Wait(e.race.Next())
 	}
 }
 
@@ -179,7 +172,7 @@ func whyLeft(ctx context.Context) sched.EndReason {
 func (e *engine) batch() []sched.Event {
 	all := e.inbox.take()
 	slices.SortStableFunc(all, func(a, b news) int { return cmp.Compare(a.event.At, b.event.At) })
-	events := make([]sched.Event, 0, len(all)+1)
+	events := e.events[:0]
 	for _, n := range all {
 		if n.event.Kind == sched.Resolved {
 			n.event.Candidates = e.introduce(n.facts, n.event.At)
@@ -189,6 +182,7 @@ func (e *engine) batch() []sched.Event {
 		}
 		events = append(events, n.event)
 	}
+	e.events = events
 	return events
 }
 
@@ -217,7 +211,7 @@ func (e *engine) blame(attempt int, f sched.Failure) sched.Failure {
 
 // given takes in the addresses that are known from the start.
 func (e *engine) given() {
-	facts := slices.Clone(e.plan.known)
+	facts := slices.Grow(slices.Clone(e.plan.known), len(e.plan.literals))
 	for _, o := range e.plan.literals {
 		facts = append(facts, e.gather(o, o.addr))
 	}
@@ -244,6 +238,7 @@ func (e *engine) ask(ctx context.Context, question int) {
 		defer sent()
 		answer := e.racer.lookup(ctx, q, sent)
 		at := e.now()
+		defer e.attempts.Wake()
 		e.inbox.post(news{
 			event: sched.Event{
 				Kind: sched.Resolved, At: at, Question: question, Answer: answer.Status, Failure: answer.Failure,
@@ -275,31 +270,28 @@ func (e *engine) gather(o origin, addr netip.Addr) fact {
 		return f
 	}
 	f.allowed = allowed
-	f.source, f.bits = e.sources(f.endpoint.Addr())
+	f.source, f.bits = e.racer.source(f.endpoint.Addr())
 	return f
 }
 
 // inbox collects news from many goroutines for one. Posting never blocks.
 type inbox struct {
-	wake chan struct{} // has room for one: that there is news
-	mu   sync.Mutex
-	news []news
+	mu    sync.Mutex
+	news  []news
+	taken []news // by the latest take
 }
 
 func (b *inbox) post(n news) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.news = append(b.news, n)
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
 }
 
+// take returns what was posted since. It is valid until the next call.
 func (b *inbox) take() []news {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := b.news
-	b.news = nil
-	return all
+	clear(b.taken) // what it points to is the race's now
+	b.news, b.taken = b.taken[:0], b.news
+	return b.taken
 }

@@ -65,7 +65,6 @@ func TestGather(t *testing.T) {
 	n := newNetwork(t)
 	p := mustPlan(t, RaceRequest{Target: literals(1), Selection: Selection{OnlyFamily: addrsel.FamilyIPv4}})
 	e := newEngine(n.racer(), p, false)
-	e.sources = n.source
 	o := origin{port: 443}
 	for addr, skip := range map[string]sched.SkipReason{
 		"192.0.2.1": sched.SkipNone, "::ffff:192.0.2.1": sched.SkipNone, "169.254.0.1": sched.SkipDenied,
@@ -79,22 +78,5 @@ func TestGather(t *testing.T) {
 		if f.endpoint.Addr().Is4In6() {
 			t.Errorf("%s is %s to the race", addr, f.endpoint)
 		}
-	}
-}
-
-// The wake-up of an inbox is not lost, and posting never blocks.
-func TestInboxWakes(t *testing.T) {
-	b := inbox{wake: make(chan struct{}, 1)}
-	for range 3 {
-		b.post(news{})
-	}
-	<-b.wake
-	if got := len(b.take()); got != 3 {
-		t.Errorf("%d news, want 3", got)
-	}
-	select {
-	case <-b.wake:
-		t.Error("it wakes for news that were taken")
-	default:
 	}
 }

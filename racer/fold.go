@@ -34,6 +34,7 @@ func (e *engine) fold(round int) []Candidate {
 		case ev.Kind == sched.Connected, ev.Kind == sched.Failed, ev.Kind == sched.Cancelled:
 			t := &attempts[ev.Attempt]
 			t.End, t.Local, t.Failure = ev.At, ev.Local, ev.Failure
+			t.Noticed, t.Kernel = ev.Noticed, ev.Kernel
 		}
 	}
 	return ranked

@@ -474,10 +474,11 @@ func TestGraceLeavesNothing(t *testing.T) {
 		target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: h.Addr().String()})
 	}
 	before := resources(t)
+	racer := New(Config{})
 	for round := range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		time.AfterFunc(time.Duration(round)*5*ms, cancel) // in the middle of it, at last
-		conn, r, err := New(Config{}).Dial(ctx, RaceRequest{
+		conn, r, err := racer.Dial(ctx, RaceRequest{
 			Target: target, Options: Options{Strategy: sched.AllAtOnce, Grace: 30 * ms},
 		})
 		if conn != nil {
@@ -488,5 +489,6 @@ func TestGraceLeavesNothing(t *testing.T) {
 		}
 		cancel()
 	}
+	racer.Close()
 	checkNothingLeft(t, before, hosts)
 }

@@ -44,9 +44,9 @@ func newNetwork(t testing.TB) *network {
 // racer returns a Racer that lives in the network.
 func (n *network) racer() *Racer {
 	return &Racer{
-		lookup:  n.lookup,
-		sources: func() sourceFunc { return n.source },
-		dial:    n.dial,
+		lookup:   n.lookup,
+		source:   n.source,
+		attempts: func(r connect.Race) connect.Attempts { return connect.Portable(r, n.dial) },
 	}
 }
 

@@ -169,6 +169,9 @@ func (p *prober) join(candidates []Candidate, base time.Duration) {
 				a.Start += base
 			}
 			a.End += base
+			if a.Noticed > 0 {
+				a.Noticed += base
+			}
 			c.Attempts = append(c.Attempts, a)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 
 	"github.com/connrace/connrace/internal/connect"
 	"github.com/connrace/connrace/internal/netstate"
@@ -20,9 +21,12 @@ type Config struct {
 
 // Racer ranks, races and probes. Use New.
 type Racer struct {
-	lookup  func(ctx context.Context, q sched.Question, sent func()) resolve.Answer
-	sources func() sourceFunc
-	dial    connect.DialFunc
+	lookup func(ctx context.Context, q sched.Question, sent func()) resolve.Answer
+	source sourceFunc
+
+	// attempts makes those of one race.
+	attempts func(connect.Race) connect.Attempts
+	kept     *kept
 }
 
 // sourceFunc tells the address this host would send from to dst and the length
@@ -35,12 +39,31 @@ func New(cfg Config) *Racer {
 	if cfg.DNSServer.IsValid() {
 		resolver = resolve.Through(cfg.DNSServer)
 	}
-	return &Racer{
-		lookup:  resolver.Lookup,
-		sources: func() sourceFunc { return netstate.NewSources().For },
-		dial:    connect.Dial,
+	keep := new(kept)
+	r := &Racer{
+		lookup:   resolver.Lookup,
+		source:   keep.sources.For,
+		attempts: keep.engine.Attempts,
+		kept:     keep,
 	}
+	runtime.AddCleanup(r, (*kept).close, keep)
+	return r
 }
+
+// kept is what a Racer keeps between calls.
+type kept struct {
+	engine  connect.Engine
+	sources netstate.Sources
+}
+
+func (k *kept) close() {
+	k.engine.Close()
+	k.sources.Close()
+}
+
+// Close closes the sockets that the Racer keeps for its next races. It may be used
+// after that, and keeps some again.
+func (r *Racer) Close() { r.kept.close() }
 
 // RaceRequest asks for a race. Every zero value but Target's means the default.
 type RaceRequest struct {

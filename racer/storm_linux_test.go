@@ -56,8 +56,10 @@ func TestThousandRacesLeaveNothing(t *testing.T) {
 		}
 	}
 	checkClosed()
+	racer.Close()
 	before := resources(t)
 	ends := storm(t, racer, target, 1000, 1)
+	racer.Close()
 	checkNothingLeft(t, before, hosts)
 	t.Logf("races: %v", ends)
 	for _, end := range []string{"won", "exhausted", "deadline_near", "the caller left", "with backups", "with late losers"} {

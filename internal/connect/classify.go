@@ -46,6 +46,10 @@ func Classify(err error) sched.Failure {
 	if !errors.As(err, &errno) {
 		return sched.Failure{Type: other, Text: err.Error()}
 	}
+	return classify(errno)
+}
+
+func classify(errno syscall.Errno) sched.Failure {
 	for _, c := range classes {
 		if c.errno == errno {
 			return sched.Failure{Type: c.typ, Errno: c.name, Text: c.text, Fault: c.fault}

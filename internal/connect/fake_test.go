@@ -56,9 +56,9 @@ func (l *log) want(t *testing.T, attempt int, kinds ...sched.EventKind) {
 	}
 }
 
-func newAttempts(keep bool, dial DialFunc) (*Attempts, *log) {
+func newAttempts(keep bool, dial DialFunc) (Attempts, *log) {
 	began, l := time.Now(), new(log)
-	return New(Race{Now: func() time.Duration { return time.Since(began) }, Post: l.post, Keep: keep}, dial), l
+	return Portable(Race{Now: func() time.Duration { return time.Since(began) }, Post: l.post, Keep: keep}, dial), l
 }
 
 func allowed(t testing.TB, endpoint string) policy.Allowed {

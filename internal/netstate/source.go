@@ -5,42 +5,57 @@ package netstate
 import (
 	"net"
 	"net/netip"
+	"sync"
+	"time"
 )
 
-// Sources tells the source address for a destination. It reads the host's
-// addresses once, so take a new one for each race.
+// Sources tells the source address for a destination. The zero value is ready to
+// use, by many goroutines; Close lets go of what it keeps.
 type Sources struct {
+	mu       sync.Mutex
+	routes   routes
 	prefixes []netip.Prefix // of this host's addresses
+	read     time.Time      // when they were read
 }
 
-// NewSources reads the host's addresses. A host that does not tell them has
-// sources without prefix lengths.
-func NewSources() *Sources {
-	var s Sources
-	addrs, _ := net.InterfaceAddrs() // without them only prefix lengths are missing
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			s.prefixes = append(s.prefixes, p)
-		}
-	}
-	return &s
-}
+// fresh is how old the lengths of prefixes may be: RFC 6724 section 8 lets an order of
+// addresses be a second old. Routes are asked for each time.
+const fresh = time.Second
 
 // For returns the address the kernel would send from to dst, and the length of
 // its prefix (0: unknown). The zero address says there is none: no route. It
 // connects a UDP socket, which sends no packet.
 func (s *Sources) For(dst netip.Addr) (src netip.Addr, bits int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	// RFC 6724 section 8: the port plays no part in the choice.
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(dst, 9)))
-	if err != nil {
-		return netip.Addr{}, 0
+	src = s.routes.source(netip.AddrPortFrom(dst.Unmap(), 9))
+	if !src.IsValid() {
+		return src, 0
 	}
-	local, ok := conn.LocalAddr().(*net.UDPAddr)
-	if err := conn.Close(); err != nil || !ok {
-		return netip.Addr{}, 0
+	if time.Since(s.read) > fresh {
+		s.prefixes, s.read = hostPrefixes(s.prefixes[:0]), time.Now()
 	}
-	src = local.AddrPort().Addr().Unmap().WithZone("")
 	return src, s.bits(src)
+}
+
+// Close lets go of what is kept. It may be used after that.
+func (s *Sources) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes.close()
+}
+
+// hostPrefixes appends those of the host's addresses. A host that does not tell them
+// has sources without prefix lengths.
+func hostPrefixes(to []netip.Prefix) []netip.Prefix {
+	addrs, _ := net.InterfaceAddrs() // without them only prefix lengths are missing
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			to = append(to, p)
+		}
+	}
+	return to
 }
 
 func (s *Sources) bits(src netip.Addr) int {

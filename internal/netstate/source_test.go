@@ -28,7 +28,7 @@ func haveIPv6(t *testing.T) bool {
 }
 
 func TestSourcesOfLoopback(t *testing.T) {
-	s := NewSources()
+	s := new(Sources)
 	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
 	wantSource(t, s, "127.0.0.2", "127.0.0.1", 8)
 	wantSource(t, s, "::ffff:127.0.0.1", "127.0.0.1", 8)
@@ -37,19 +37,10 @@ func TestSourcesOfLoopback(t *testing.T) {
 	}
 }
 
-// A host that does not tell its addresses has sources without prefix lengths.
-func TestSourcesWithoutPrefixes(t *testing.T) {
-	var s Sources
-	wantSource(t, &s, "127.0.0.1", "127.0.0.1", 0)
-	if haveIPv6(t) {
-		wantSource(t, &s, "::1", "::1", 0)
-	}
-}
-
 // The kernel takes no link-local address without a zone, so there is never a
 // source for one.
 func TestNoSource(t *testing.T) {
-	if src, bits := NewSources().For(netip.MustParseAddr("fe80::1")); src.IsValid() || bits != 0 {
+	if src, bits := new(Sources).For(netip.MustParseAddr("fe80::1")); src.IsValid() || bits != 0 {
 		t.Errorf("it is %s/%d, want none", src, bits)
 	}
 }
@@ -61,7 +52,7 @@ var abroad = []string{"192.0.2.1", "198.51.100.1", "2001:db8::1", "2001:db8:ffff
 // There is a source if and only if the kernel has one: without a route there is
 // none.
 func TestSourcesAreTheKernels(t *testing.T) {
-	s := NewSources()
+	s := new(Sources)
 	for _, dst := range abroad {
 		want := kernelSource(dst)
 		src, bits := s.For(netip.MustParseAddr(dst))
@@ -107,7 +98,7 @@ func interfaceBits(t *testing.T, addr netip.Addr) int {
 
 // A race asks from many goroutines.
 func TestSourcesAreSafeForConcurrentUse(t *testing.T) {
-	s := NewSources()
+	s := new(Sources)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

@@ -55,9 +55,26 @@ type Event struct {
 
 	Attempt int            // Started, Connected, Progressed, Failed, Cancelled
 	Local   netip.AddrPort // Started, Connected: the local end, if known
-	Failure Failure        // Failed, and Resolved without addresses
+	// Noticed is when this process learned of it, At being when it happened by a
+	// better clock: the kernel's. Connected; zero: At is both.
+	Noticed time.Duration
+	Kernel  Kernel  // Connected, Failed, Cancelled: as far as it is known
+	Failure Failure // Failed, and Resolved without addresses
 
 	End EndReason // Stopped
+}
+
+// Kernel is what the operating system knows of an attempt. The race passes it on
+// and never looks at it. The zero value: nothing is known.
+type Kernel struct {
+	RTT         time.Duration // of the handshake; 0: not measured
+	Deviation   time.Duration // of it, by RFC 6298; 0: not measured
+	SYNRepeats  int           // how many times the SYN was sent again
+	MSS         int           // bytes in a segment to the peer; 0: not negotiated
+	Timestamps  bool          // RFC 7323 timestamps are in use
+	SACK        bool          // selective acknowledgements are in use
+	WindowScale bool          // RFC 7323 window scaling is in use
+	ECN         bool          // explicit congestion notification is in use
 }
 
 // Answer says how a question ended.

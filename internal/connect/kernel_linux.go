@@ -1,0 +1,62 @@
+package connect
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// pendingError returns what a socket's attempt came to: 0 if it is connected, or not
+// over.
+func pendingError(fd int) unix.Errno {
+	var errno int32
+	if !option(fd, unix.SOL_SOCKET, unix.SO_ERROR, unsafe.Pointer(&errno), unsafe.Sizeof(errno)) {
+		return unix.EBADF
+	}
+	return unix.Errno(errno)
+}
+
+// tcpInfo asks the kernel what it knows of a socket; ok is false if it does not say.
+func tcpInfo(fd int) (info unix.TCPInfo, ok bool) {
+	ok = option(fd, unix.IPPROTO_TCP, unix.TCP_INFO, unsafe.Pointer(&info), unsafe.Sizeof(info))
+	return info, ok
+}
+
+func option(fd, level, name int, value unsafe.Pointer, size uintptr) bool {
+	length := uint32(size)
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(value), uintptr(unsafe.Pointer(&length)), 0)
+	return errno == 0
+}
+
+// States and options of tcp_info (include/net/tcp_states.h, include/uapi/linux/tcp.h).
+const (
+	tcpSynSent = 2
+
+	optTimestamps = 1
+	optSACK       = 2
+	optScale      = 4
+	optECN        = 8
+)
+
+// facts are what a caller may want to know of it. The round-trip time of a handshake
+// whose SYN was repeated is none: which SYN was answered is not known without
+// timestamps.
+func facts(info *unix.TCPInfo) sched.Kernel {
+	k := sched.Kernel{SYNRepeats: int(info.Total_retrans)}
+	if info.State == tcpSynSent {
+		k.SYNRepeats = max(k.SYNRepeats, int(info.Retransmits))
+		return k
+	}
+	k.RTT = time.Duration(info.Rtt) * time.Microsecond
+	k.Deviation = time.Duration(info.Rttvar) * time.Microsecond
+	k.MSS = int(info.Snd_mss)
+	k.Timestamps = info.Options&optTimestamps != 0
+	k.SACK = info.Options&optSACK != 0
+	k.WindowScale = info.Options&optScale != 0
+	k.ECN = info.Options&optECN != 0
+	return k
+}

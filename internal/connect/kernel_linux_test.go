@@ -1,0 +1,213 @@
+package connect
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/connrace/connrace/internal/netlab"
+	"github.com/connrace/connrace/internal/netlab/link"
+	"github.com/connrace/connrace/internal/netlab/netlabtest"
+	"github.com/connrace/connrace/internal/policy"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// The hosts of a lab, one of each family.
+var (
+	far4 = netip.MustParseAddrPort("198.51.100.1:80")
+	far6 = netip.MustParseAddrPort("[2001:db8:80::1]:80")
+)
+
+// far makes a host of the lab that accepts.
+func far(t testing.TB, lab *netlab.Lab, at netip.AddrPort, p link.Path) policy.Allowed {
+	t.Helper()
+	must(t, lab.SetPath(at.Addr(), p))
+	_, err := lab.Serve(at, netlab.Read())
+	must(t, err)
+	return allowed(t, at.String())
+}
+
+// The kernel measures the round trip to 5 % and 0.3 ms of the lab's delay, with idle
+// cores and with busy ones; its median does, for a busy link is late as well. What
+// this process sees comes later, never earlier, and the two are told apart.
+func TestKernelMeasuresTheRoundTrip(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	for _, busy := range []bool{false, true} {
+		for delay, addrs := range map[time.Duration][2]netip.AddrPort{
+			5 * ms:  {netip.MustParseAddrPort("198.51.100.5:80"), netip.MustParseAddrPort("[2001:db8:80::5]:80")},
+			25 * ms: {netip.MustParseAddrPort("198.51.100.25:80"), netip.MustParseAddrPort("[2001:db8:80::25]:80")},
+		} {
+			for _, at := range addrs {
+				if !busy {
+					far(t, lab, at, link.Path{Delay: delay / 2})
+				}
+				t.Run(fmt.Sprintf("%s, %v, busy %v", at.Addr(), delay, busy), func(t *testing.T) {
+					netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
+						if busy {
+							defer spin()()
+						}
+						measure(t, watch, allowed(t, at.String()), delay)
+					})
+				})
+			}
+		}
+	}
+}
+
+// spin keeps all cores busy until its result is called.
+func spin() (stop func()) {
+	var spinners sync.WaitGroup
+	var over atomic.Bool
+	for range runtime.GOMAXPROCS(0) {
+		spinners.Go(func() {
+			for !over.Load() {
+			}
+		})
+	}
+	return func() {
+		over.Store(true)
+		spinners.Wait()
+	}
+}
+
+func measure(t *testing.T, watch *netlabtest.Watch, to policy.Allowed, delay time.Duration) {
+	const attempts = 21
+	r, _ := rawRace(t, newEngine(t), false)
+	var rtts, late []time.Duration
+	for id := range attempts {
+		r.Start(id, to)
+		e := r.until(t, id, sched.Started, sched.Connected)
+		started := r.of(id)[0].At
+		if e.At != started+e.Kernel.RTT || e.Noticed < e.At || e.Kernel.SYNRepeats != 0 {
+			t.Errorf("started at %v, it is %+v", started, e)
+		}
+		rtts, late = append(rtts, e.Kernel.RTT), append(late, e.Noticed-e.At)
+	}
+	slices.Sort(rtts)
+	slices.Sort(late)
+	t.Logf("of %v: round trip %v (%v to %v), noticed %v later (%v at most)",
+		delay, rtts[attempts/2], rtts[0], rtts[attempts-1], late[attempts/2], late[attempts-1])
+	watch.Between("the round trip", rtts[attempts/2], delay, delay+delay/20+300*time.Microsecond)
+}
+
+// The facts of a handshake between two kernels. A segment has room for an Ethernet
+// frame less the headers and the timestamps' 12 bytes.
+func TestKernelTellsOfTheHandshake(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	for at, mss := range map[netip.AddrPort]int{far4: 1500 - 20 - 20 - 12, far6: 1500 - 40 - 20 - 12} {
+		r, _ := rawRace(t, newEngine(t), false)
+		r.Start(0, far(t, lab, at, link.Path{Delay: 4 * ms}))
+		k := r.until(t, 0, sched.Started, sched.Connected).Kernel
+		if k.MSS != mss || !k.Timestamps || !k.SACK || !k.WindowScale || k.ECN || k.Deviation <= 0 || k.SYNRepeats != 0 {
+			t.Errorf("of %s the kernel knows %+v, want a segment of %d", at, k, mss)
+		}
+	}
+}
+
+// A SYN that is lost is sent again after a second: an attempt that is given up then
+// says so, and so does one that connects. A reused socket does not count those of
+// the attempt before.
+func TestKernelCountsLostSYNs(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	must(t, lab.SetPath(far6.Addr(), link.Path{State: link.Blackhole}))
+	lossy := far(t, lab, far4, link.Path{Delay: 5 * ms, LoseSYN: []int{1}})
+	r, a := rawRace(t, newEngine(t), false)
+	r.Start(0, allowed(t, far6.String()))
+	r.Start(1, lossy)
+	e := r.until(t, 1, sched.Started, sched.Connected)
+	if e.Kernel.SYNRepeats != 1 || e.At != e.Noticed || e.At-r.of(1)[0].At < time.Second {
+		t.Errorf("after a lost SYN it is %+v", e)
+	}
+	for r.now() < 1200*ms {
+		r.Wait(1200*ms, true)
+	}
+	r.Cancel(0)
+	if e := r.until(t, 0, sched.Started, sched.Cancelled); e.Kernel != (sched.Kernel{SYNRepeats: 1}) {
+		t.Errorf("given up after a lost SYN it is %+v", e)
+	}
+	for id := 2; id < 4; id++ { // on either socket
+		r.Start(id, []policy.Allowed{lossy, allowed(t, far6.String())}[id%2])
+	}
+	if e := r.until(t, 2, sched.Started, sched.Connected); e.Kernel.SYNRepeats != 0 || e.Kernel.RTT < 10*ms || e.At == e.Noticed {
+		t.Errorf("the attempt after that is %+v", e)
+	}
+	r.Cancel(3)
+	if e := r.until(t, 3, sched.Started, sched.Cancelled); e.Kernel != (sched.Kernel{}) {
+		t.Errorf("given up at once it is %+v", e)
+	}
+	if n := len(a.poller.sockets); n != 2 {
+		t.Errorf("%d sockets, want 2", n)
+	}
+}
+
+// Who was first is the kernel's to say, even if this process looks up when all have
+// connected long ago, in whatever order it finds them.
+func TestKernelTellsWhoWasFirst(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	slow := far(t, lab, far4, link.Path{Delay: 20 * ms})
+	fast := far(t, lab, far6, link.Path{Delay: 5 * ms})
+	hosts := []policy.Allowed{slow, fast, slow}
+	r, _ := rawRace(t, newEngine(t), true)
+	for id, to := range hosts {
+		r.Start(id, to)
+	}
+	eventually(t, "all have connected", func() bool {
+		packets, err := lab.Packets()
+		must(t, err)
+		n := 0
+		for _, p := range packets {
+			if p.Kind == link.Established {
+				n++
+			}
+		}
+		return n == len(hosts)
+	})
+	looked := r.now()
+	var at []time.Duration
+	for id := range hosts {
+		e := r.until(t, id, sched.Started, sched.Connected)
+		if e.Noticed < looked || e.At > looked {
+			t.Errorf("attempt %d connected at %v and that was noticed at %v, but the first look was at %v", id, e.At, e.Noticed, looked)
+		}
+		at = append(at, e.At)
+	}
+	if at[1]+10*ms > at[0] || at[0] > at[2] {
+		t.Errorf("they connected at %v, want the second first, and the third last", at)
+	}
+	conn := r.Take(1)
+	if conn == nil {
+		t.Fatal("the winner can't be taken")
+	}
+	must(t, conn.Close())
+}
+
+// What the network answers instead of the target is told apart, whenever it comes,
+// and the socket is good for the next attempt.
+func TestRawToldUnreachable(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	r, a := rawRace(t, newEngine(t), false)
+	good := far(t, lab, netip.MustParseAddrPort("198.51.100.2:80"), link.Path{Delay: 2 * ms})
+	next := 0
+	for state, errno := range map[link.State]string{
+		link.TCPReset: "ECONNREFUSED", link.PortUnreachable: "ECONNREFUSED", link.HostUnreachable: "EHOSTUNREACH",
+		link.NetUnreachable: "ENETUNREACH", link.AdminProhibited: "EHOSTUNREACH", link.ProtUnreachable: "ENOPROTOOPT",
+	} {
+		must(t, lab.SetPath(far4.Addr(), link.Path{Delay: 2 * ms, State: state}))
+		r.Start(next, allowed(t, far4.String()))
+		e := r.until(t, next, sched.Started, sched.Failed)
+		if took := e.At - r.of(next)[0].At; e.Failure.Errno != errno || took < 4*ms {
+			t.Errorf("%s is %+v after %v, want %s", state, e.Failure, took, errno)
+		}
+		r.Start(next+1, good)
+		r.until(t, next+1, sched.Started, sched.Connected)
+		next += 2
+	}
+	if n := len(a.poller.sockets); n != 1 {
+		t.Errorf("%d sockets, want 1", n)
+	}
+}
