@@ -160,6 +160,10 @@ func attempt(a *racer.Attempt) *connracev1.Attempt {
 	if a.Failure != (sched.Failure{}) {
 		m.Failure = failure(a.Failure)
 	}
+	if a.Noticed > 0 {
+		m.NoticeDelay = durationpb.New(a.Noticed - a.End)
+	}
+	m.Kernel = kernel(&a.Kernel)
 	if a.Begun {
 		m.StartOffset = durationpb.New(a.Start)
 		m.Phases = []*connracev1.Phase{{
@@ -168,6 +172,25 @@ func attempt(a *racer.Attempt) *connracev1.Attempt {
 			Duration:    durationpb.New(a.Duration()),
 			ErrorType:   a.Failure.Type,
 		}}
+	}
+	return m
+}
+
+// kernel is unset where the operating system tells nothing.
+func kernel(k *sched.Kernel) *connracev1.KernelFacts {
+	if *k == (sched.Kernel{}) {
+		return nil
+	}
+	m := &connracev1.KernelFacts{
+		SynRepeatCount: int32(k.SYNRepeats),
+		Mss:            int32(k.MSS),
+		Timestamps:     k.Timestamps,
+		Sack:           k.SACK,
+		WindowScaling:  k.WindowScale,
+		Ecn:            k.ECN,
+	}
+	if k.RTT > 0 {
+		m.Rtt, m.RttDeviation = durationpb.New(k.RTT), durationpb.New(k.Deviation)
 	}
 	return m
 }

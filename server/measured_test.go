@@ -30,6 +30,10 @@ var measured = map[protoreflect.Name][]protoreflect.Name{
 	"TranscriptEvent": {"offset"},
 }
 
+// hostly fields are set where the host's kernel tells something, and are not compared.
+// fitsAttempt looks at them.
+var hostly = map[protoreflect.Name][]protoreflect.Name{"Attempt": {"kernel", "notice_delay"}}
+
 // What stands in the place of a measured value that is set.
 var (
 	someDuration = durationpb.New(time.Second)
@@ -46,6 +50,9 @@ func unmeasured[M proto.Message](m M) M {
 }
 
 func blank(m protoreflect.Message) {
+	for _, name := range hostly[m.Descriptor().Name()] {
+		m.Clear(m.Descriptor().Fields().ByName(name))
+	}
 	for _, name := range measured[m.Descriptor().Name()] {
 		f := m.Descriptor().Fields().ByName(name)
 		switch {
@@ -118,10 +125,28 @@ func fitsAttempt(t *testing.T, run *connracev1.Run, a *connracev1.Attempt) {
 	if start < 0 || end < start || run.GetDuration().AsDuration() < end {
 		t.Errorf("the attempt lasts from %v to %v, the run until %v", start, end, run.GetDuration().AsDuration())
 	}
+	fitsKernel(t, a)
 	for _, p := range a.GetPhases() {
 		if p.GetStartOffset().AsDuration() != start || p.GetDuration().AsDuration() != end-start {
 			t.Errorf("the only phase starts at %v and takes %v, the attempt lasts from %v to %v",
 				p.GetStartOffset().AsDuration(), p.GetDuration().AsDuration(), start, end)
 		}
+	}
+}
+
+// fitsKernel checks what the kernel says of an attempt, where it says anything.
+func fitsKernel(t *testing.T, a *connracev1.Attempt) {
+	t.Helper()
+	k := a.GetKernel()
+	connected := a.GetLocalEndpoint() != ""
+	if k == nil {
+		return
+	}
+	took := a.GetEndOffset().AsDuration() - a.GetStartOffset().AsDuration()
+	if rtt := k.GetRtt().AsDuration(); rtt < 0 || rtt > took+time.Microsecond {
+		t.Errorf("the kernel says %v, the attempt took %v", rtt, took)
+	}
+	if connected != (k.GetMss() > 0) || k.GetSynRepeatCount() < 0 || a.GetNoticeDelay().AsDuration() < 0 {
+		t.Errorf("the kernel says %v of an attempt from %q, noticed after %v", k, a.GetLocalEndpoint(), a.GetNoticeDelay().AsDuration())
 	}
 }

@@ -29,9 +29,10 @@ func costWords(c *pb.Cost) string {
 	return words
 }
 
-// troubles are the sentences the tables have no room for: this host's own
-// failures, questions that could not be answered, and warnings.
+// troubles are the sentences the tables have no room for: what the kernel knows, this
+// host's own failures, questions that could not be answered, and warnings.
 func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate) {
+	p.kernelNotes(candidates)
 	for _, sentence := range hostTroubles(candidates) {
 		p.note("this host", sentence, yellow)
 	}

@@ -467,8 +467,8 @@ type PhaseKind int32
 const (
 	// Not said.
 	PhaseKind_PHASE_KIND_UNSPECIFIED PhaseKind = 0
-	// The TCP handshake, from the SYN to the moment this process learned that it
-	// was done.
+	// The TCP handshake, from the SYN to its answer as the kernel saw it; where the
+	// kernel does not say, to the moment the daemon learned of it.
 	PhaseKind_PHASE_KIND_TCP_CONNECT PhaseKind = 1
 )
 
@@ -767,7 +767,8 @@ type Attempt struct {
 	// When it started, from run.start_time. Unset when no packet left: the daemon's
 	// host could not send one, or the attempt was given up before.
 	StartOffset *durationpb.Duration `protobuf:"bytes,3,opt,name=start_offset,json=startOffset,proto3" json:"start_offset,omitempty"`
-	// When its outcome was known, from run.start_time.
+	// When its outcome was known, from run.start_time; when it connected, by the
+	// kernel's clock where that is known: see notice_delay.
 	EndOffset *durationpb.Duration `protobuf:"bytes,4,opt,name=end_offset,json=endOffset,proto3" json:"end_offset,omitempty"`
 	// The local end, "address:port".
 	LocalEndpoint string `protobuf:"bytes,5,opt,name=local_endpoint,json=localEndpoint,proto3" json:"local_endpoint,omitempty"`
@@ -783,7 +784,13 @@ type Attempt struct {
 	// backups wait for a backup. Unset where the strategy knows no delay.
 	AttemptDelay *durationpb.Duration `protobuf:"bytes,9,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
 	// Where attempt_delay comes from.
-	DelayBasis    DelayBasis `protobuf:"varint,10,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
+	DelayBasis DelayBasis `protobuf:"varint,10,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
+	// What the kernel of the daemon's host knows of it. Unset where it tells nothing.
+	Kernel *KernelFacts `protobuf:"bytes,11,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	// How much later than end_offset the daemon learned that it had connected: its own
+	// scheduling delay, which is not the network's. Unset where end_offset is not the
+	// kernel's.
+	NoticeDelay   *durationpb.Duration `protobuf:"bytes,12,opt,name=notice_delay,json=noticeDelay,proto3" json:"notice_delay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -888,6 +895,131 @@ func (x *Attempt) GetDelayBasis() DelayBasis {
 	return DelayBasis_DELAY_BASIS_UNSPECIFIED
 }
 
+func (x *Attempt) GetKernel() *KernelFacts {
+	if x != nil {
+		return x.Kernel
+	}
+	return nil
+}
+
+func (x *Attempt) GetNoticeDelay() *durationpb.Duration {
+	if x != nil {
+		return x.NoticeDelay
+	}
+	return nil
+}
+
+// KernelFacts are what a kernel knows of an attempt.
+type KernelFacts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The round-trip time of the handshake, from the SYN to its answer. Unset when it
+	// was not measured: the attempt did not connect, or its SYN was repeated, so that
+	// it is not known which one was answered.
+	Rtt *durationpb.Duration `protobuf:"bytes,1,opt,name=rtt,proto3" json:"rtt,omitempty"`
+	// Its mean deviation (RFC 6298, RTTVAR). Unset likewise.
+	RttDeviation *durationpb.Duration `protobuf:"bytes,2,opt,name=rtt_deviation,json=rttDeviation,proto3" json:"rtt_deviation,omitempty"`
+	// How many times the SYN was sent again because nothing came back.
+	SynRepeatCount int32 `protobuf:"varint,3,opt,name=syn_repeat_count,json=synRepeatCount,proto3" json:"syn_repeat_count,omitempty"`
+	// Bytes in a segment to the peer. Unset when the attempt did not connect.
+	Mss int32 `protobuf:"varint,4,opt,name=mss,proto3" json:"mss,omitempty"`
+	// The peer agreed to timestamps (RFC 7323).
+	Timestamps bool `protobuf:"varint,5,opt,name=timestamps,proto3" json:"timestamps,omitempty"`
+	// The peer agreed to selective acknowledgements (RFC 2018).
+	Sack bool `protobuf:"varint,6,opt,name=sack,proto3" json:"sack,omitempty"`
+	// The peer agreed to window scaling (RFC 7323).
+	WindowScaling bool `protobuf:"varint,7,opt,name=window_scaling,json=windowScaling,proto3" json:"window_scaling,omitempty"`
+	// The peer agreed to explicit congestion notification (RFC 3168).
+	Ecn           bool `protobuf:"varint,8,opt,name=ecn,proto3" json:"ecn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KernelFacts) Reset() {
+	*x = KernelFacts{}
+	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KernelFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KernelFacts) ProtoMessage() {}
+
+func (x *KernelFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KernelFacts.ProtoReflect.Descriptor instead.
+func (*KernelFacts) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *KernelFacts) GetRtt() *durationpb.Duration {
+	if x != nil {
+		return x.Rtt
+	}
+	return nil
+}
+
+func (x *KernelFacts) GetRttDeviation() *durationpb.Duration {
+	if x != nil {
+		return x.RttDeviation
+	}
+	return nil
+}
+
+func (x *KernelFacts) GetSynRepeatCount() int32 {
+	if x != nil {
+		return x.SynRepeatCount
+	}
+	return 0
+}
+
+func (x *KernelFacts) GetMss() int32 {
+	if x != nil {
+		return x.Mss
+	}
+	return 0
+}
+
+func (x *KernelFacts) GetTimestamps() bool {
+	if x != nil {
+		return x.Timestamps
+	}
+	return false
+}
+
+func (x *KernelFacts) GetSack() bool {
+	if x != nil {
+		return x.Sack
+	}
+	return false
+}
+
+func (x *KernelFacts) GetWindowScaling() bool {
+	if x != nil {
+		return x.WindowScaling
+	}
+	return false
+}
+
+func (x *KernelFacts) GetEcn() bool {
+	if x != nil {
+		return x.Ecn
+	}
+	return false
+}
+
 // Phase is one stage of an attempt.
 type Phase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -906,7 +1038,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +1050,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1063,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{2}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Phase) GetKind() PhaseKind {
@@ -981,7 +1113,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1125,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1138,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{3}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Failure) GetErrorType() string {
@@ -1057,7 +1189,8 @@ type Winner struct {
 	Index *int32 `protobuf:"varint,7,opt,name=index,proto3,oneof" json:"index,omitempty"`
 	// The local end, "address:port".
 	LocalEndpoint string `protobuf:"bytes,8,opt,name=local_endpoint,json=localEndpoint,proto3" json:"local_endpoint,omitempty"`
-	// When it had connected, from run.start_time: what the caller waited.
+	// When it had connected, from run.start_time. The daemon learned of it its
+	// attempt's notice_delay later.
 	WinOffset *durationpb.Duration `protobuf:"bytes,9,opt,name=win_offset,json=winOffset,proto3" json:"win_offset,omitempty"`
 	// How long its own attempt took.
 	ConnectDuration *durationpb.Duration `protobuf:"bytes,10,opt,name=connect_duration,json=connectDuration,proto3" json:"connect_duration,omitempty"`
@@ -1069,7 +1202,7 @@ type Winner struct {
 
 func (x *Winner) Reset() {
 	*x = Winner{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1214,7 @@ func (x *Winner) String() string {
 func (*Winner) ProtoMessage() {}
 
 func (x *Winner) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1227,7 @@ func (x *Winner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Winner.ProtoReflect.Descriptor instead.
 func (*Winner) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{4}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Winner) GetPosition() int32 {
@@ -1193,7 +1326,7 @@ type Cost struct {
 
 func (x *Cost) Reset() {
 	*x = Cost{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1338,7 @@ func (x *Cost) String() string {
 func (*Cost) ProtoMessage() {}
 
 func (x *Cost) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1351,7 @@ func (x *Cost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cost.ProtoReflect.Descriptor instead.
 func (*Cost) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{5}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Cost) GetAttemptCount() int32 {
@@ -1267,7 +1400,7 @@ type Masked struct {
 
 func (x *Masked) Reset() {
 	*x = Masked{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1412,7 @@ func (x *Masked) String() string {
 func (*Masked) ProtoMessage() {}
 
 func (x *Masked) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1425,7 @@ func (x *Masked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Masked.ProtoReflect.Descriptor instead.
 func (*Masked) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Masked) GetFamilies() []AddressFamily {
@@ -1337,7 +1470,7 @@ type MaskedAddress struct {
 
 func (x *MaskedAddress) Reset() {
 	*x = MaskedAddress{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1482,7 @@ func (x *MaskedAddress) String() string {
 func (*MaskedAddress) ProtoMessage() {}
 
 func (x *MaskedAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1495,7 @@ func (x *MaskedAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaskedAddress.ProtoReflect.Descriptor instead.
 func (*MaskedAddress) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MaskedAddress) GetPosition() int32 {
@@ -1429,7 +1562,7 @@ type ScheduledStart struct {
 
 func (x *ScheduledStart) Reset() {
 	*x = ScheduledStart{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1574,7 @@ func (x *ScheduledStart) String() string {
 func (*ScheduledStart) ProtoMessage() {}
 
 func (x *ScheduledStart) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1587,7 @@ func (x *ScheduledStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduledStart.ProtoReflect.Descriptor instead.
 func (*ScheduledStart) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{8}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScheduledStart) GetPosition() int32 {
@@ -1524,7 +1657,7 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x0esource_address\x18\x0e \x01(\tR\rsourceAddress\x120\n" +
 	"\battempts\x18\x0f \x03(\v2\x14.connrace.v1.AttemptR\battempts\x12I\n" +
 	"\x13if_first_difference\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11ifFirstDifferenceB\b\n" +
-	"\x06_index\"\xfd\x03\n" +
+	"\x06_index\"\xed\x04\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x125\n" +
 	"\atrigger\x18\x02 \x01(\x0e2\x1b.connrace.v1.AttemptTriggerR\atrigger\x12<\n" +
@@ -1538,7 +1671,20 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\rattempt_delay\x18\t \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x128\n" +
 	"\vdelay_basis\x18\n" +
 	" \x01(\x0e2\x17.connrace.v1.DelayBasisR\n" +
-	"delayBasis\"\xc7\x01\n" +
+	"delayBasis\x120\n" +
+	"\x06kernel\x18\v \x01(\v2\x18.connrace.v1.KernelFactsR\x06kernel\x12<\n" +
+	"\fnotice_delay\x18\f \x01(\v2\x19.google.protobuf.DurationR\vnoticeDelay\"\xa3\x02\n" +
+	"\vKernelFacts\x12+\n" +
+	"\x03rtt\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03rtt\x12>\n" +
+	"\rrtt_deviation\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\frttDeviation\x12(\n" +
+	"\x10syn_repeat_count\x18\x03 \x01(\x05R\x0esynRepeatCount\x12\x10\n" +
+	"\x03mss\x18\x04 \x01(\x05R\x03mss\x12\x1e\n" +
+	"\n" +
+	"timestamps\x18\x05 \x01(\bR\n" +
+	"timestamps\x12\x12\n" +
+	"\x04sack\x18\x06 \x01(\bR\x04sack\x12%\n" +
+	"\x0ewindow_scaling\x18\a \x01(\bR\rwindowScaling\x12\x10\n" +
+	"\x03ecn\x18\b \x01(\bR\x03ecn\"\xc7\x01\n" +
 	"\x05Phase\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.connrace.v1.PhaseKindR\x04kind\x12<\n" +
 	"\fstart_offset\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vstartOffset\x125\n" +
@@ -1672,7 +1818,7 @@ func file_connrace_v1_candidate_proto_rawDescGZIP() []byte {
 }
 
 var file_connrace_v1_candidate_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_connrace_v1_candidate_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_connrace_v1_candidate_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_connrace_v1_candidate_proto_goTypes = []any{
 	(Origin)(0),                 // 0: connrace.v1.Origin
 	(RankReason)(0),             // 1: connrace.v1.RankReason
@@ -1684,54 +1830,59 @@ var file_connrace_v1_candidate_proto_goTypes = []any{
 	(Fault)(0),                  // 7: connrace.v1.Fault
 	(*Candidate)(nil),           // 8: connrace.v1.Candidate
 	(*Attempt)(nil),             // 9: connrace.v1.Attempt
-	(*Phase)(nil),               // 10: connrace.v1.Phase
-	(*Failure)(nil),             // 11: connrace.v1.Failure
-	(*Winner)(nil),              // 12: connrace.v1.Winner
-	(*Cost)(nil),                // 13: connrace.v1.Cost
-	(*Masked)(nil),              // 14: connrace.v1.Masked
-	(*MaskedAddress)(nil),       // 15: connrace.v1.MaskedAddress
-	(*ScheduledStart)(nil),      // 16: connrace.v1.ScheduledStart
-	(AddressFamily)(0),          // 17: connrace.v1.AddressFamily
-	(*durationpb.Duration)(nil), // 18: google.protobuf.Duration
+	(*KernelFacts)(nil),         // 10: connrace.v1.KernelFacts
+	(*Phase)(nil),               // 11: connrace.v1.Phase
+	(*Failure)(nil),             // 12: connrace.v1.Failure
+	(*Winner)(nil),              // 13: connrace.v1.Winner
+	(*Cost)(nil),                // 14: connrace.v1.Cost
+	(*Masked)(nil),              // 15: connrace.v1.Masked
+	(*MaskedAddress)(nil),       // 16: connrace.v1.MaskedAddress
+	(*ScheduledStart)(nil),      // 17: connrace.v1.ScheduledStart
+	(AddressFamily)(0),          // 18: connrace.v1.AddressFamily
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
 }
 var file_connrace_v1_candidate_proto_depIdxs = []int32{
-	17, // 0: connrace.v1.Candidate.family:type_name -> connrace.v1.AddressFamily
+	18, // 0: connrace.v1.Candidate.family:type_name -> connrace.v1.AddressFamily
 	0,  // 1: connrace.v1.Candidate.origin:type_name -> connrace.v1.Origin
 	2,  // 2: connrace.v1.Candidate.outcome:type_name -> connrace.v1.Outcome
 	3,  // 3: connrace.v1.Candidate.skip_reason:type_name -> connrace.v1.SkipReason
 	1,  // 4: connrace.v1.Candidate.rank_reason:type_name -> connrace.v1.RankReason
 	9,  // 5: connrace.v1.Candidate.attempts:type_name -> connrace.v1.Attempt
-	18, // 6: connrace.v1.Candidate.if_first_difference:type_name -> google.protobuf.Duration
+	19, // 6: connrace.v1.Candidate.if_first_difference:type_name -> google.protobuf.Duration
 	4,  // 7: connrace.v1.Attempt.trigger:type_name -> connrace.v1.AttemptTrigger
-	18, // 8: connrace.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
-	18, // 9: connrace.v1.Attempt.end_offset:type_name -> google.protobuf.Duration
-	10, // 10: connrace.v1.Attempt.phases:type_name -> connrace.v1.Phase
+	19, // 8: connrace.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
+	19, // 9: connrace.v1.Attempt.end_offset:type_name -> google.protobuf.Duration
+	11, // 10: connrace.v1.Attempt.phases:type_name -> connrace.v1.Phase
 	2,  // 11: connrace.v1.Attempt.outcome:type_name -> connrace.v1.Outcome
-	11, // 12: connrace.v1.Attempt.failure:type_name -> connrace.v1.Failure
-	18, // 13: connrace.v1.Attempt.attempt_delay:type_name -> google.protobuf.Duration
+	12, // 12: connrace.v1.Attempt.failure:type_name -> connrace.v1.Failure
+	19, // 13: connrace.v1.Attempt.attempt_delay:type_name -> google.protobuf.Duration
 	5,  // 14: connrace.v1.Attempt.delay_basis:type_name -> connrace.v1.DelayBasis
-	6,  // 15: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
-	18, // 16: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
-	18, // 17: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
-	7,  // 18: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
-	17, // 19: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
-	18, // 20: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
-	18, // 21: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
-	17, // 22: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
-	15, // 23: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
-	17, // 24: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
-	2,  // 25: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
-	18, // 26: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
-	11, // 27: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
-	18, // 28: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
-	4,  // 29: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
-	18, // 30: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
-	5,  // 31: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	10, // 15: connrace.v1.Attempt.kernel:type_name -> connrace.v1.KernelFacts
+	19, // 16: connrace.v1.Attempt.notice_delay:type_name -> google.protobuf.Duration
+	19, // 17: connrace.v1.KernelFacts.rtt:type_name -> google.protobuf.Duration
+	19, // 18: connrace.v1.KernelFacts.rtt_deviation:type_name -> google.protobuf.Duration
+	6,  // 19: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
+	19, // 20: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
+	19, // 21: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
+	7,  // 22: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
+	18, // 23: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
+	19, // 24: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
+	19, // 25: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
+	18, // 26: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
+	16, // 27: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
+	18, // 28: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
+	2,  // 29: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
+	19, // 30: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
+	12, // 31: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
+	19, // 32: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
+	4,  // 33: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
+	19, // 34: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
+	5,  // 35: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_candidate_proto_init() }
@@ -1741,14 +1892,14 @@ func file_connrace_v1_candidate_proto_init() {
 	}
 	file_connrace_v1_options_proto_init()
 	file_connrace_v1_candidate_proto_msgTypes[0].OneofWrappers = []any{}
-	file_connrace_v1_candidate_proto_msgTypes[4].OneofWrappers = []any{}
+	file_connrace_v1_candidate_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connrace_v1_candidate_proto_rawDesc), len(file_connrace_v1_candidate_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
