@@ -43,12 +43,13 @@ func nothingKnown(delay time.Duration, bases []sched.Basis) []Warning {
 		}
 	}
 	const field = "options.strategy"
+	milliseconds := float64(delay) / float64(time.Millisecond)
 	switch {
 	case unknown == 0:
 		return nil
 	case unknown == len(bases):
-		return []Warning{{field, fmt.Sprintf("adaptive: nothing known, %v used", delay)}}
+		return []Warning{{field, fmt.Sprintf("adaptive: nothing known, %g ms used", milliseconds)}}
 	default:
-		return []Warning{{field, fmt.Sprintf("adaptive: nothing known for %d of %d attempts, %v used for these", unknown, len(bases), delay)}}
+		return []Warning{{field, fmt.Sprintf("adaptive: nothing known for %d of %d attempts, %g ms used for these", unknown, len(bases), milliseconds)}}
 	}
 }

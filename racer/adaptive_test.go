@@ -75,10 +75,10 @@ func TestNothingKnown(t *testing.T) {
 		{"no attempt", nil, ""},
 		{"another strategy", []sched.Basis{sched.BasisConfigured, sched.BasisNone}, ""},
 		{"all known", []sched.Basis{rto, quantile}, ""},
-		{"nothing", []sched.Basis{none}, "adaptive: nothing known, 250ms used"},
-		{"nothing of three", []sched.Basis{none, none, none}, "adaptive: nothing known, 250ms used"},
-		{"nothing of the first", []sched.Basis{none, rto}, "adaptive: nothing known for 1 of 2 attempts, 250ms used for these"},
-		{"nothing of two", []sched.Basis{none, quantile, none}, "adaptive: nothing known for 2 of 3 attempts, 250ms used for these"},
+		{"nothing", []sched.Basis{none}, "adaptive: nothing known, 250 ms used"},
+		{"nothing of three", []sched.Basis{none, none, none}, "adaptive: nothing known, 250 ms used"},
+		{"nothing of the first", []sched.Basis{none, rto}, "adaptive: nothing known for 1 of 2 attempts, 250 ms used for these"},
+		{"nothing of two", []sched.Basis{none, quantile, none}, "adaptive: nothing known for 2 of 3 attempts, 250 ms used for these"},
 	} {
 		got := nothingKnown(250*ms, c.bases)
 		switch {
@@ -131,7 +131,7 @@ func TestAdaptiveDelays(t *testing.T) {
 		if got := starts(r); !slices.Equal(got, want) {
 			t.Errorf("the starts are\n%v\nwant\n%v", got, want)
 		}
-		if len(r.Warnings) != 1 || r.Warnings[0].Message != "adaptive: nothing known for 1 of 5 attempts, 250ms used for these" {
+		if len(r.Warnings) != 1 || r.Warnings[0].Message != "adaptive: nothing known for 1 of 5 attempts, 250 ms used for these" {
 			t.Errorf("warnings are %q", r.Warnings)
 		}
 	})
@@ -146,7 +146,7 @@ func TestAdaptiveWarningsStandTogether(t *testing.T) {
 			Target: literals(1), Options: Options{Strategy: sched.Adaptive, AttemptDelay: new(50 * ms)},
 		})
 		must(t, err)
-		if len(r.Warnings) != 2 || r.Warnings[0].Field != delayField || r.Warnings[1].Message != "adaptive: nothing known, 50ms used" {
+		if len(r.Warnings) != 2 || r.Warnings[0].Field != delayField || r.Warnings[1].Message != "adaptive: nothing known, 50 ms used" {
 			t.Errorf("warnings are %q", r.Warnings)
 		}
 	})

@@ -108,7 +108,7 @@ func maskedBy(candidates []Candidate, winner *Candidate) Masked {
 		}
 	}
 	if tried > 0 && broken == tried {
-		m.Families = append(m.Families, otherFamily(winner.Family()))
+		m.Families = append(m.Families, winner.Family().Other())
 	}
 	return m
 }
@@ -136,11 +136,4 @@ func maskedAddress(c *Candidate) MaskedAddress {
 		Duration: a.Duration(),
 		Failure:  a.Failure,
 	}
-}
-
-func otherFamily(f addrsel.Family) addrsel.Family {
-	if f == addrsel.FamilyIPv4 {
-		return addrsel.FamilyIPv6
-	}
-	return addrsel.FamilyIPv4
 }

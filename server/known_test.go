@@ -245,9 +245,9 @@ func TestAdaptiveWarns(t *testing.T) {
 		delay      *durationpb.Duration
 		says       []string
 	}{
-		"nothing":            {candidates(bad, good), nil, []string{"adaptive: nothing known, 250ms used"}},
-		"nothing, 300ms":     {candidates(bad, good), milliseconds(300), []string{"adaptive: nothing known, 300ms used"}},
-		"of one":             {append(candidates(bad), known(good)), nil, []string{"nothing known for 1 of 2 attempts, 250ms used"}},
+		"nothing":            {candidates(bad, good), nil, []string{"adaptive: nothing known, 250 ms used"}},
+		"nothing, 300ms":     {candidates(bad, good), milliseconds(300), []string{"adaptive: nothing known, 300 ms used"}},
+		"of one":             {append(candidates(bad), known(good)), nil, []string{"nothing known for 1 of 2 attempts, 250 ms used"}},
 		"of all":             {[]*connracev1.CandidateSpec{known(bad), known(good)}, nil, nil},
 		"of all that matter": {append([]*connracev1.CandidateSpec{known(good)}, candidates(bad)...), nil, nil},
 	} {
@@ -264,7 +264,7 @@ func TestAdaptiveWarns(t *testing.T) {
 		Candidates: candidates(bad, good), Options: &connracev1.RaceOptions{Strategy: adaptive},
 	})
 	must(t, err)
-	warns(t, rank.GetRun(), "options.strategy", []string{"adaptive: nothing known, 250ms used"})
+	warns(t, rank.GetRun(), "options.strategy", []string{"adaptive: nothing known, 250 ms used"})
 }
 
 // The effective delay of every attempt is in the reply, and in the transcript

@@ -24,6 +24,14 @@ func (f Family) String() string {
 	return familyNames[f]
 }
 
+// Other returns the other of the two families.
+func (f Family) Other() Family {
+	if f == FamilyIPv4 {
+		return FamilyIPv6
+	}
+	return FamilyIPv4
+}
+
 // FamilyOf returns the family of an address. An IPv4-mapped IPv6 address is
 // FamilyIPv4, the zero Addr is FamilyAny.
 func FamilyOf(a netip.Addr) Family {

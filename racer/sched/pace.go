@@ -173,7 +173,7 @@ func (r *Race) headStart() (time.Duration, bool) {
 // addresses on its own. What is due in both at once starts in the first.
 func (r *Race) nextOfFamilies() (best turn, ok bool) {
 	first := r.firstFamily()
-	for _, f := range [...]addrsel.Family{first, otherFamily(first)} {
+	for _, f := range [...]addrsel.Family{first, first.Other()} {
 		c := r.next(f)
 		if c == none {
 			continue
@@ -202,13 +202,6 @@ func (r *Race) lane(f addrsel.Family) (time.Duration, bool) {
 
 // firstFamily is the family that the race began with.
 func (r *Race) firstFamily() addrsel.Family { return r.candidates[r.attempts[0].candidate].family() }
-
-func otherFamily(f addrsel.Family) addrsel.Family {
-	if f == addrsel.FamilyIPv4 {
-		return addrsel.FamilyIPv6
-	}
-	return addrsel.FamilyIPv4
-}
 
 // firstIsExhausted says that nothing of the first family runs or waits.
 func (r *Race) firstIsExhausted() bool {
