@@ -397,9 +397,10 @@ func (d *dumb) familyMay(id int) bool {
 	left := slices.ContainsFunc(d.waiting, func(w int) bool { return d.is4(w) != d.is4(id) })
 	for _, t := range d.tries {
 		switch {
-		case !d.isOver(t) && d.is4(t.candidate) == d.is4(id):
+		case d.isOver(t) || t.second:
+		case d.is4(t.candidate) == d.is4(id):
 			return false
-		case !d.isOver(t):
+		default:
 			left = true
 		}
 	}

@@ -190,7 +190,7 @@ func (r *Race) lane(f addrsel.Family) (time.Duration, bool) {
 	at := r.lastStart + MinAttemptDelay
 	for _, id := range r.flying {
 		a := &r.attempts[id]
-		if a.state == requested || a.alone() && r.candidates[a.candidate].family() == f {
+		if a.state == requested || r.runs(a, f) {
 			return 0, false
 		}
 	}
@@ -203,11 +203,17 @@ func (r *Race) lane(f addrsel.Family) (time.Duration, bool) {
 // firstFamily is the family that the race began with.
 func (r *Race) firstFamily() addrsel.Family { return r.candidates[r.attempts[0].candidate].family() }
 
+// runs says that an attempt is its family's turn. A backup is none: it holds nobody
+// back.
+func (r *Race) runs(a *attempt, f addrsel.Family) bool {
+	return a.alone() && !a.backup && r.candidates[a.candidate].family() == f
+}
+
 // firstIsExhausted says that nothing of the first family runs or waits.
 func (r *Race) firstIsExhausted() bool {
 	first := r.firstFamily()
 	for _, id := range r.flying {
-		if a := &r.attempts[id]; a.alone() && r.candidates[a.candidate].family() == first {
+		if r.runs(&r.attempts[id], first) {
 			return false
 		}
 	}

@@ -107,10 +107,11 @@ func familiesTakeTheirLanes(a *account) error {
 
 func (a *account) firstFamily() addrsel.Family { return a.family(&a.tries[0]) }
 
-// runs says that one of the first attempts at a family was live after a step.
+// runs says that one of the first attempts at a family, backups aside, was live after
+// a step.
 func (a *account) runs(step, attempts int, family addrsel.Family) bool {
 	for i := range a.tries[:attempts] {
-		if f := &a.tries[i]; f.live(step) && a.family(f) == family {
+		if f := &a.tries[i]; f.live(step) && f.Trigger != TriggerBackup && a.family(f) == family {
 			return true
 		}
 	}
