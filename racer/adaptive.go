@@ -2,7 +2,6 @@ package racer
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/connrace/connrace/racer/sched"
@@ -10,25 +9,9 @@ import (
 
 // expectation turns what a caller knows of a candidate into what the race must know.
 func expectation(spec CandidateSpec) sched.Expectation {
-	e := smoothed(spec.PastConnects)
+	e := sched.Learn(spec.PastConnects...)
 	if spec.ExpectedRTT != 0 {
-		e = sched.Expectation{RTT: spec.ExpectedRTT}
-	}
-	e.Past = slices.Sorted(slices.Values(spec.PastConnects))
-	return e
-}
-
-// smoothed follows the samples as RFC 6298 section 2 does, the oldest first: each
-// counts an eighth in the mean, and its distance to it a quarter in the deviation.
-func smoothed(samples []time.Duration) sched.Expectation {
-	var e sched.Expectation
-	for i, sample := range samples {
-		if i == 0 {
-			e.RTT, e.Deviation = sample, sample/2
-			continue
-		}
-		e.Deviation = (3*e.Deviation + (e.RTT - sample).Abs()) / 4
-		e.RTT = (7*e.RTT + sample) / 8
+		e.RTT, e.Deviation = spec.ExpectedRTT, 0
 	}
 	return e
 }

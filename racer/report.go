@@ -3,7 +3,6 @@ package racer
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -73,14 +72,7 @@ type FailureCount struct {
 // Quantile returns the smallest sample that a share q of the samples does not
 // exceed (nearest rank), and 0 without samples. q is from 0 to 1.
 func (s *Stats) Quantile(q float64) time.Duration {
-	n := len(s.Samples)
-	if n == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(s.Samples))
-	// 0.28 times 25 is a little more than 7 in binary, and 7 is meant.
-	rank := int(math.Ceil(q*float64(n) - 1e-9))
-	return sorted[min(max(rank, 1), n)-1]
+	return sched.Quantile(slices.Sorted(slices.Values(s.Samples)), q)
 }
 
 // Verdict judges the attempts by the criteria of the type Verdict.

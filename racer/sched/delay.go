@@ -1,9 +1,6 @@
 package sched
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // delay returns how long an attempt at a candidate is left alone before the next
 // one starts beside it: the Connection Attempt Delay, which may differ from one to
@@ -41,7 +38,7 @@ func (r *Race) grown(d time.Duration) time.Duration {
 func (c *Config) learned(e *Expectation) (time.Duration, Basis) {
 	switch {
 	case c.Quantile > 0 && len(e.Past) > 0:
-		return withinBounds(quantile(e.Past, c.Quantile)), BasisQuantile
+		return withinBounds(Quantile(e.Past, c.Quantile)), BasisQuantile
 	case e.RTT > 0:
 		return withinBounds(e.rto()), BasisRTO
 	default:
@@ -51,23 +48,4 @@ func (c *Config) learned(e *Expectation) (time.Duration, Basis) {
 
 func withinBounds(d time.Duration) time.Duration {
 	return min(max(d, MinAttemptDelay), MaxAttemptDelay)
-}
-
-// rto is the retransmission timeout of RFC 6298 section 2, without the lower bound
-// of a second that keeps a sender from repeating too early: here nothing is
-// repeated, and racing has a lower bound of its own. With 20 ms and nothing known of
-// its variation: 20 + 4 * 10 = 60 ms.
-func (e *Expectation) rto() time.Duration {
-	deviation := e.Deviation
-	if deviation == 0 {
-		deviation = e.RTT / 2
-	}
-	return e.RTT + 4*deviation
-}
-
-// quantile returns the smallest of the sorted times that a share q of them does not
-// exceed.
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	rank := int(math.Ceil(q*float64(len(sorted)) - 1e-9)) // 0.28 of 25 is 7, and a little more in binary
-	return sorted[min(max(rank, 1), len(sorted))-1]
 }

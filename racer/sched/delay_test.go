@@ -59,7 +59,7 @@ func TestQuantile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		want := time.Duration(tt.want) * 20 * ms
-		if got := quantile(times(tt.of), tt.q); got != want {
+		if got := Quantile(times(tt.of), tt.q); got != want {
 			t.Errorf("%v of %d: %v, want number %d: %v", tt.q, tt.of, got, tt.want, want)
 		}
 	}

@@ -142,18 +142,6 @@ func compareGroups(a, b Group) int {
 	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Draw, b.Draw))
 }
 
-// Expectation is what is known of how long a connect takes. The zero value is
-// nothing.
-type Expectation struct {
-	// RTT is the smoothed round-trip time of RFC 6298. Zero: unknown.
-	RTT time.Duration
-	// Deviation is its mean deviation (RTTVAR). Zero: unknown; RFC 6298 section 2.2
-	// begins with half the RTT.
-	Deviation time.Duration
-	// Past are connect times, the shortest first.
-	Past []time.Duration
-}
-
 // SkipReason says why a candidate is not tried.
 type SkipReason uint8
 

@@ -224,7 +224,7 @@ func (g generator) remember(w *World) {
 		for n := range times {
 			times[n] = past.roundTrip(&then, i, n+1)
 		}
-		w.Backends[i].Known = Learn(times...)
+		w.Backends[i].Known = sched.Learn(times...)
 	}
 }
 

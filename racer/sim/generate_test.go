@@ -166,7 +166,7 @@ func TestTheTable(t *testing.T) {
 			times = append(times, of(&worlds[i]))
 		}
 		slices.Sort(times)
-		if got := nearestRank(times, thousandths); (got - want).Abs() > want*15/100 {
+		if got := sched.Quantile(times, float64(thousandths)/1000); (got - want).Abs() > want*15/100 {
 			t.Errorf("%s: %d thousandths are %v, want %v", about, thousandths, got, want)
 		}
 	}

@@ -273,18 +273,6 @@ func TestRoutes(t *testing.T) {
 	}})
 }
 
-// Learn is RFC 6298 section 2: 100 ms gives 100 and 50; 60 ms then gives
-// 3/4*50 + 1/4*40 = 47.5 and 7/8*100 + 1/8*60 = 95.
-func TestLearn(t *testing.T) {
-	if got := Learn(); got.RTT != 0 || got.Deviation != 0 || len(got.Past) != 0 {
-		t.Errorf("of nothing: %+v", got)
-	}
-	got := Learn(100*ms, 60*ms)
-	if got.RTT != 95*ms || got.Deviation != 47500*time.Microsecond || fmt.Sprint(got.Past) != "[60ms 100ms]" {
-		t.Errorf("of 100 and 60 ms: %+v", got)
-	}
-}
-
 // Loss takes each of the two packets, jitter is spread as documented, and the draws
 // of neighbours have nothing to do with each other.
 func TestLuck(t *testing.T) {

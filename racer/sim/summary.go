@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/connrace/connrace/racer/sched"
 )
 
 // Row is how one dialer fared in all worlds of one name. Worlds in which not even
@@ -83,8 +85,8 @@ func summary(world, dialer string, outcomes []*outcome, index int) Row {
 
 func (row *Row) times(times []time.Duration) {
 	slices.Sort(times)
-	row.P50, row.P90 = nearestRank(times, 500), nearestRank(times, 900)
-	row.P99, row.P999 = nearestRank(times, 990), nearestRank(times, 999)
+	row.P50, row.P90 = sched.Quantile(times, 0.5), sched.Quantile(times, 0.9)
+	row.P99, row.P999 = sched.Quantile(times, 0.99), sched.Quantile(times, 0.999)
 }
 
 func (row *Row) costs(c cost) {
@@ -108,14 +110,4 @@ func (c *cost) add(r *Result) {
 	c.syns += r.SYNs
 	c.inVain += r.InVain()
 	c.halfOpen += r.HalfOpen
-}
-
-// nearestRank is the smallest of the sorted times that so many thousandths of them
-// do not exceed; 0 if there are none.
-func nearestRank(sorted []time.Duration, thousandths int) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	rank := (len(sorted)*thousandths + 999) / 1000
-	return sorted[max(rank, 1)-1]
 }

@@ -3,6 +3,8 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"github.com/connrace/connrace/racer/sched"
 )
 
 // Nearest rank: the smallest time that so many do not exceed.
@@ -29,7 +31,7 @@ func TestNearestRank(t *testing.T) {
 		{1000, 999, 999},
 		{1001, 999, 1000},
 	} {
-		if got := nearestRank(numbers(c.n), c.thousandths); got != c.want {
+		if got := sched.Quantile(numbers(c.n), float64(c.thousandths)/1000); got != c.want {
 			t.Errorf("%d thousandths of 1 to %d are %d, want %d", c.thousandths, c.n, got, c.want)
 		}
 	}

@@ -116,7 +116,7 @@ type Backend struct {
 	// Default 0.
 	Slowdown time.Duration
 
-	// Known is what a history would say of this address: see Learn. It need not be
+	// Known is what a history would say of this address: see sched.Learn. It need not be
 	// true any more. The zero value: nothing is known.
 	Known sched.Expectation
 }
