@@ -97,15 +97,25 @@ func (c *simCmd) runKinds(ctx context.Context, out *output, dialers []sim.Dialer
 	if report.crowds, err = crowds(ctx, out, report.seed, dialers); err != nil {
 		return err
 	}
+	return c.show(out, &report, report.rows)
+}
+
+// finding is what either command has found.
+type finding interface {
+	printJSON(w io.Writer) error
+	print(w io.Writer, s style)
+}
+
+// show prints what was found, and writes the files that were asked for.
+func (c *simCmd) show(out *output, found finding, rows []sim.Row) error {
 	if c.Output == "json" {
-		err = report.printJSON(out)
+		if err := found.printJSON(out); err != nil {
+			return err
+		}
 	} else {
-		report.print(out, out.style)
+		found.print(out, out.style)
 	}
-	if err != nil {
-		return err
-	}
-	return c.writeFiles(report.rows)
+	return c.writeFiles(rows)
 }
 
 // experiment runs, and tells a person at a terminal how far it is.

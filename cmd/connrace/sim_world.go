@@ -45,15 +45,7 @@ func (c *simCmd) runWorld(ctx context.Context, out *output, dialers []sim.Dialer
 	for _, d := range dialers {
 		report.runs = append(report.runs, dialerRun{d.Name, sim.Run(world, d)})
 	}
-	if c.Output == "json" {
-		err = report.printJSON(out)
-	} else {
-		report.print(out, out.style)
-	}
-	if err != nil {
-		return err
-	}
-	return c.writeFiles(report.rows)
+	return c.show(out, &report, report.rows)
 }
 
 // otherLuck makes the same world again and again, the first time as it is.
