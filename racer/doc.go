@@ -2,6 +2,7 @@
 // addresses behind this name, which one do I use, and why?
 //
 //	r := racer.New(racer.Config{})
+//	defer r.Close()
 //	result, err := r.Race(ctx, racer.RaceRequest{Target: racer.Target{Name: "example.com:443"}})
 //	if err != nil { ... } // the request was wrong, or ctx was cancelled
 //	fmt.Println(result.Winner, result.Candidates)

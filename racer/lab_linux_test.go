@@ -146,6 +146,11 @@ func wantSteps(t *testing.T, watch *netlabtest.Watch, r *RaceResult, syns []syn,
 		}
 	}
 	slices.SortStableFunc(turns, func(a, b int) int { return cmp.Compare(steps[a].start, steps[b].start) })
+	if len(syns) > len(turns) && r.Duration >= sched.SecondSYN {
+		// A machine that was this late has let a kernel repeat a SYN, too.
+		watch.Doubt(fmt.Sprintf("the race took %v, and the wire saw %d SYNs for %d attempts", r.Duration, len(syns), len(turns)))
+		return
+	}
 	if len(syns) != len(turns) {
 		t.Fatalf("the wire saw %v, want %d SYNs", syns, len(turns))
 	}
