@@ -62,6 +62,7 @@ var (
 		sched.SkipDuplicate: connracev1.SkipReason_SKIP_REASON_DUPLICATE,
 		sched.SkipTooMany:   connracev1.SkipReason_SKIP_REASON_TOO_MANY_ADDRESSES,
 		sched.SkipProtocol:  connracev1.SkipReason_SKIP_REASON_NO_COMMON_PROTOCOL,
+		sched.SkipSource:    connracev1.SkipReason_SKIP_REASON_SOURCE_EXCLUDED,
 	}
 	rankReasons = map[addrsel.Reason]connracev1.RankReason{
 		addrsel.ReasonLast:            connracev1.RankReason_RANK_REASON_UNSPECIFIED,
@@ -106,6 +107,25 @@ var (
 		sched.FaultPath:    connracev1.Fault_FAULT_PATH,
 		sched.FaultHost:    connracev1.Fault_FAULT_HOST,
 	}
+	phaseKinds = map[sched.PhaseKind]connracev1.PhaseKind{
+		sched.PhaseTCP:       connracev1.PhaseKind_PHASE_KIND_TCP_CONNECT,
+		sched.PhaseTLS:       connracev1.PhaseKind_PHASE_KIND_TLS_HANDSHAKE,
+		sched.PhaseHTTP:      connracev1.PhaseKind_PHASE_KIND_HTTP_RESPONSE,
+		sched.PhaseHealth:    connracev1.PhaseKind_PHASE_KIND_GRPC_HEALTH,
+		sched.PhaseFirstByte: connracev1.PhaseKind_PHASE_KIND_FIRST_BYTE,
+	}
+	deferReasons = map[sched.DeferReason]connracev1.DeferReason{
+		sched.DeferNone:                connracev1.DeferReason_DEFER_REASON_UNSPECIFIED,
+		sched.DeferDescriptors:         connracev1.DeferReason_DEFER_REASON_DESCRIPTORS,
+		sched.DeferInFlight:            connracev1.DeferReason_DEFER_REASON_IN_FLIGHT,
+		sched.DeferRate:                connracev1.DeferReason_DEFER_REASON_RATE,
+		sched.DeferCallerInFlight:      connracev1.DeferReason_DEFER_REASON_CALLER_IN_FLIGHT,
+		sched.DeferCallerRate:          connracev1.DeferReason_DEFER_REASON_CALLER_RATE,
+		sched.DeferDestinationInFlight: connracev1.DeferReason_DEFER_REASON_DESTINATION_IN_FLIGHT,
+		sched.DeferDestinationRate:     connracev1.DeferReason_DEFER_REASON_DESTINATION_RATE,
+		sched.DeferPrefixInFlight:      connracev1.DeferReason_DEFER_REASON_PREFIX_IN_FLIGHT,
+		sched.DeferPrefixRate:          connracev1.DeferReason_DEFER_REASON_PREFIX_RATE,
+	}
 	// EndCallerLeft has no word: nobody is there to read it.
 	endReasons = map[sched.EndReason]connracev1.EndReason{
 		sched.EndWon:              connracev1.EndReason_END_REASON_WON,
@@ -132,6 +152,8 @@ var (
 		sched.Progressed: connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED,
 		sched.Failed:     connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_FAILED,
 		sched.Cancelled:  connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_CANCELLED,
+		sched.Deferred:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_DEFERRED,
+		sched.Admitted:   connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_ADMITTED,
 		sched.Stopped:    connracev1.TranscriptEventKind_TRANSCRIPT_EVENT_KIND_STOPPED,
 	}
 	actionKinds = map[sched.ActionKind]connracev1.TranscriptEventKind{

@@ -46,21 +46,12 @@ func TestEnums(t *testing.T) {
 	// A query without an answer has no value in the library.
 	speaks(t, queryOutcomes, named(sched.Positive), connracev1.QueryOutcome_QUERY_OUTCOME_PENDING)
 
+	speaks(t, phaseKinds, named(sched.PhaseTCP))
+	speaks(t, deferReasons, named(sched.DeferNone))
+
 	// Events and actions share the words.
 	speaks(t, eventKinds, named(sched.Resolved), spoken(actionKinds)...)
 	speaks(t, actionKinds, named(sched.Query), spoken(eventKinds)...)
-}
-
-// An attempt has one phase so far, which the encoder writes.
-func TestPhaseKinds(t *testing.T) {
-	t.Parallel()
-	got := attempt(&racer.Attempt{Begun: true}).GetPhases()
-	if len(got) != 1 || got[0].GetKind() != connracev1.PhaseKind_PHASE_KIND_TCP_CONNECT {
-		t.Errorf("phases are %v, want TCP_CONNECT", got)
-	}
-	if n := got[0].GetKind().Descriptor().Values().Len(); n != 2 {
-		t.Errorf("there are %d kinds with UNSPECIFIED, and only TCP_CONNECT is written", n)
-	}
 }
 
 // wireEnum is an enum of generated code.

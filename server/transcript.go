@@ -64,7 +64,7 @@ func encodeEvent(m *connracev1.TranscriptEvent, e *sched.Event) {
 	case sched.Stopped:
 		m.EndReason = endReasons[e.End]
 	default:
-		m.Attempt = number(e.Attempt + 1)
+		m.Attempt, m.DeferReason = number(e.Attempt+1), deferReasons[e.Defer]
 	}
 	if e.Failure != (sched.Failure{}) {
 		m.Failure = failure(e.Failure)

@@ -14,6 +14,7 @@ type account struct {
 	*history
 	last         int // step
 	tries        []try
+	starts       int       // how many were told to start so far
 	found        []finding // by candidate id
 	questions    []asking  // by id
 	firstAddress int       // step that brought the first address that may be tried, or never
@@ -32,7 +33,9 @@ const never = math.MaxInt
 type try struct {
 	Action
 	asked, begun, ended, givenUp int // steps, or never
-	start                        time.Duration
+	deferred, admitted, let      int // likewise; let is when it was told to start after that
+	nth                          int // it was told to start, of all
+	start, deferral              time.Duration
 	outcome                      Event
 	cause                        Cause
 	stages                       []stage
@@ -55,12 +58,30 @@ func (f *try) live(step int) bool { return f.inFlight(step) && step < f.givenUp 
 // runs says that it was live, and its SYN had left.
 func (f *try) runs(step int) bool { return f.live(step) && f.begun <= step }
 
-// tried returns when it started, or failed to.
-func (f *try) tried() time.Duration {
-	if f.begun == never {
+// isPutOff says that it had been deferred by a step, and was not told to start before
+// another one.
+func (f *try) isPutOff(step, before int) bool { return f.deferred <= step && f.let >= before }
+
+// waits says that it was live after a step, and deferred.
+func (f *try) waits(step int) bool { return f.live(step) && f.isPutOff(step, step+1) }
+
+// counts says that its time counted by a step: from its start, or meanwhile from its
+// deferral.
+func (f *try) counts(step int) bool { return f.begun <= step || f.isPutOff(step, step+1) }
+
+// isPending says that it may start at any moment after a step.
+func (f *try) isPending(step int) bool { return f.live(step) && !f.counts(step) }
+
+// tried returns from when on its time counts, as known in a step: since it started, or
+// failed to, or was deferred.
+func (f *try) tried(step int) time.Duration {
+	switch {
+	case f.begun <= step:
+		return f.start
+	case f.ended <= step && f.outcome.Kind == Failed || f.deferred > step:
 		return f.outcome.At
 	}
-	return f.start
+	return f.deferral
 }
 
 // progress returns when its latest stage was done, as known in a step.
@@ -129,6 +150,11 @@ func (a *account) event(n int, e Event) {
 	case Started:
 		f := &a.tries[e.Attempt]
 		f.begun, f.start = n, e.At
+	case Deferred:
+		f := &a.tries[e.Attempt]
+		f.deferred, f.deferral = n, e.At
+	case Admitted:
+		a.tries[e.Attempt].admitted = n
 	case Progressed:
 		f := &a.tries[e.Attempt]
 		f.stages = append(f.stages, stage{told: n, at: e.At})
@@ -223,7 +249,11 @@ func (a *account) action(n int, action Action) {
 	case Start:
 		c := &a.found[action.Candidate]
 		c.attempts = append(c.attempts, action.Attempt)
-		a.tries = append(a.tries, try{Action: action, asked: n, begun: never, ended: never, givenUp: never})
+		a.tries = append(a.tries, try{
+			Action: action, asked: n, begun: never, ended: never, givenUp: never,
+			deferred: never, admitted: never, let: never, nth: a.starts,
+		})
+		a.starts++
 	case Proceed:
 		a.proceed(n, &a.tries[action.Attempt])
 	case Cancel:
@@ -252,6 +282,11 @@ func (a *account) query(n, id int) {
 }
 
 func (a *account) proceed(n int, f *try) {
+	if f.admitted <= n && f.let == never {
+		f.let, f.nth = n, a.starts
+		a.starts++
+		return
+	}
 	if len(f.stages) == 0 {
 		f.strays = append(f.strays, n)
 		return

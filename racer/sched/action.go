@@ -13,9 +13,10 @@ const (
 	// Query asks Question.
 	Query ActionKind = iota + 1
 	// Start begins Attempt at Candidate because of Trigger. It is a request:
-	// the attempt has started when Started says so.
+	// the attempt has started when Started says so, and may be Deferred before.
 	Start
-	// Proceed lets Attempt, which has Progressed, begin its next stage.
+	// Proceed lets Attempt go on: one that has Progressed begins its next stage, and
+	// one that was Deferred and then Admitted starts.
 	Proceed
 	// Cancel gives Attempt up because of Cause.
 	Cancel
@@ -41,7 +42,7 @@ type Action struct {
 
 	Question  int           // Query
 	Candidate int           // Start, Won, Settle
-	Attempt   int           // Start, Proceed, Cancel, Won: numbered from 0 in the order of starts
+	Attempt   int           // Start, Proceed, Cancel, Won: numbered from 0 in the order of Start
 	Trigger   Trigger       // Start
 	Delay     time.Duration // Start: how long the next attempt waits for it, or the next backup for a backup; 0: not by its delay
 	Basis     Basis         // Start: where Delay comes from
@@ -131,7 +132,9 @@ func (c Cause) String() string { return word(causeNames, int(c)) }
 type Outcome uint8
 
 const (
-	// OutcomeNotStarted means that the race was over before its turn came.
+	// OutcomeNotStarted means that the race was over before its turn came; or that its
+	// turn had come, but its SYN had not left when it was given up: it was deferred until
+	// then, or the Cancel came right behind the Start. Nothing was asked of the target.
 	OutcomeNotStarted Outcome = iota
 	// OutcomeWon means that it connected first.
 	OutcomeWon

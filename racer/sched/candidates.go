@@ -332,7 +332,8 @@ func (r *Race) settled(id int, reason addrsel.Reason) Action {
 }
 
 // triedOutcome is that of the first attempt, unless the backup connected and it
-// did not, or did so too late. It comes with the outcome of each.
+// did not, or did so too late. It comes with the outcome of each. A first attempt that
+// never started has no backup.
 func (r *Race) triedOutcome(c *candidate) (Outcome, [2]Outcome) {
 	first := r.attemptOutcome(c.attempt)
 	if c.backup == none {
@@ -361,6 +362,8 @@ func (r *Race) attemptOutcome(id int) Outcome {
 		return OutcomeConnectedLate
 	case a.state == failed:
 		return OutcomeFailed
+	case !a.started:
+		return OutcomeNotStarted
 	case a.cause == CauseTimeout:
 		return OutcomeTimedOut
 	case a.cause == CauseLost:

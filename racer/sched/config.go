@@ -182,7 +182,7 @@ type Config struct {
 	// Multiplier makes the delay of an attempt longer by this factor for each other
 	// one that is live when it starts, up to MaxAttemptDelay. With 50 ms and 2 silent
 	// attempts start at 0, 50, 150, 350, 750 ms. Below 1: 1. It has no effect where
-	// the others have no delay.
+	// the others have no delay. One that is deferred is not live.
 	Multiplier float64
 
 	// Quantile is the share of the past connect times of a candidate that its delay
@@ -204,13 +204,15 @@ type Config struct {
 	ResolutionDelay time.Duration
 
 	// AttemptTimeout bounds one attempt, counted from its start. Zero: only the
-	// operating system bounds it.
+	// operating system bounds it. To be deferred does not count, but a backup shares the
+	// time of its candidate also while it is deferred.
 	AttemptTimeout time.Duration
 
 	// Timeout bounds the race, resolution included. Zero: no bound.
 	Timeout time.Duration
 
-	// MaxInFlight bounds the attempts in flight. Zero: no bound.
+	// MaxInFlight bounds the attempts in flight, and one that is deferred counts: it
+	// holds its turn. Zero: no bound.
 	MaxInFlight int
 
 	// MaxPerAnswer bounds the addresses used of one answer; the others are

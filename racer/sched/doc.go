@@ -15,7 +15,9 @@
 // # Time
 //
 // Every time is a duration since the race began. Timers arm from Started, the
-// moment the SYN left, never from the request to start.
+// moment the SYN left, never from the request to start. Meanwhile an attempt that
+// is deferred has its attempt delay, and only that, from Deferred: it holds its turn,
+// and the race does not stand still.
 //
 // # Contract
 //
@@ -25,6 +27,9 @@
 //   - Every Start and every Cancel is answered: a started attempt reports
 //     exactly one of Connected, Failed and Cancelled. An outcome that crosses
 //     the Cancel of its attempt is normal.
+//   - A Start may be answered by Deferred: "not yet, and why". Then come Admitted,
+//     which keeps a place, and after the Proceed that answers it Started; or
+//     Cancelled, if the race is over before that.
 //   - Every candidate gets exactly one Settle, then comes Finish, once and last.
 //   - An id the race does not know, a second outcome or a Step after Finish is a
 //     programmer's error and panics: only an engine feeds the race, and the

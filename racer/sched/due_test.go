@@ -49,9 +49,10 @@ func (a *account) due(step int) due {
 			expiry.or(a.cfg.Timeout)
 		}
 		if step < a.resortAt() {
-			expiry.orAt(a.resortDue(step, a.askedBefore(step+1)))
+			expiry.orAt(a.resortDue(step, step+1))
 		}
 		expiry.orAt(a.startDue(step))
+		expiry.orAt(a.admissionDue(step))
 		return expiry
 	case a.inGrace(step) && a.someLive(step):
 		expiry.or(a.graceEnds())
@@ -70,10 +71,10 @@ func (a *account) someLive(step int) bool {
 }
 
 // expiryDue returns when an attempt will have had its time. A backup has that of the
-// first attempt.
+// first attempt, also while it is deferred.
 func (a *account) expiryDue(step int) (d due) {
 	for i := range a.tries {
-		if f := &a.tries[i]; a.cfg.AttemptTimeout > 0 && f.runs(step) {
+		if f := &a.tries[i]; a.cfg.AttemptTimeout > 0 && (f.runs(step) || f.waits(step) && f.Trigger == TriggerBackup) {
 			d.or(a.expiry(f))
 		}
 	}
@@ -82,7 +83,7 @@ func (a *account) expiryDue(step int) (d due) {
 
 func (a *account) expiry(f *try) time.Duration {
 	first := &a.tries[a.found[f.Candidate].attempts[0]]
-	return first.tried() + a.cfg.AttemptTimeout
+	return first.tried(a.last) + a.cfg.AttemptTimeout
 }
 
 // startDue returns when the next attempt starts, if nothing happens. What may
@@ -127,7 +128,7 @@ func (a *account) headStartDue(step int) due {
 	switch first := &a.tries[0]; {
 	case !first.live(step):
 		return due{a.steps[min(first.ended, first.givenUp)].now, true}
-	case first.begun > step:
+	case !first.counts(step):
 		return due{}
 	default:
 		return due{a.until(first, step), true}
@@ -147,15 +148,15 @@ func (a *account) patienceDue(step, asked, backupOf int) due {
 	return due{at, ok}
 }
 
-// floor returns when 10 ms have passed since the latest start. That is not known as
-// long as an attempt has yet to start.
+// floor returns when 10 ms have passed since the latest start, or deferral. That is
+// not known as long as an attempt has yet to start.
 func (a *account) floor(step, asked int) (at time.Duration, ok bool) {
 	for i := range a.tries[:asked] {
 		f := &a.tries[i]
-		if f.live(step) && f.begun > step {
+		if f.isPending(step) {
 			return 0, false
 		}
-		at = max(at, f.tried()+10*ms)
+		at = max(at, f.tried(step)+10*ms)
 	}
 	return at, true
 }

@@ -90,6 +90,7 @@ func randomLiterals(c chooser) *world {
 		w.endpoints[found.Endpoint] = b
 	}
 	w.answers = []answer{given}
+	makeBusy(c, w, ms)
 	return w
 }
 
@@ -120,7 +121,9 @@ type dumbTry struct {
 	candidate int
 	second    bool          // a backup
 	delay     time.Duration // for the next one to wait
-	start     time.Duration // or when it failed to
+	start     time.Duration // or when it failed to, or when it was put off
+	putOff    bool          // it has not been let in yet
+	let       time.Duration // when there is room for it
 	steps     []time.Duration
 	over      time.Duration
 	outcome   EventKind
@@ -203,9 +206,12 @@ func (d *dumb) change() bool {
 	if d.end == EndNone {
 		d.end, d.won = d.over(), d.now
 	}
+	if d.end == EndWon {
+		d.giveUpPutOff()
+	}
 	switch {
 	case d.end == EndNone:
-		return d.startOne()
+		return d.letOneIn() || d.startOne()
 	case d.end == EndWon && !d.inGrace():
 		d.giveUpAll(CauseLost)
 	case d.end != EndWon:
@@ -231,8 +237,18 @@ func (d *dumb) expire() {
 				break
 			}
 		}
-		if limit := d.world.cfg.AttemptTimeout; limit > 0 && t.start <= d.now && d.now >= first.start+limit {
+		counts := t.start <= d.now && (!t.putOff || t.second)
+		if limit := d.world.cfg.AttemptTimeout; limit > 0 && counts && d.now >= first.start+limit {
 			d.giveUp(t, CauseTimeout)
+		}
+	}
+}
+
+// giveUpPutOff gives up what would start after the win.
+func (d *dumb) giveUpPutOff() {
+	for i := range d.tries {
+		if t := &d.tries[i]; t.putOff && t.start <= d.now {
+			d.giveUp(t, CauseLost)
 		}
 	}
 }
@@ -254,7 +270,7 @@ func (d *dumb) giveUp(t *dumbTry, why Cause) {
 	arrives := d.now + t.confirm
 	switch {
 	case lastStage && t.over <= arrives:
-	case lastStage && t.stubborn && !t.unable && t.start <= arrives:
+	case lastStage && t.stubborn && !t.unable && !t.putOff && t.start <= arrives:
 		t.over, t.outcome = arrives, Connected
 	default:
 		t.over, t.outcome = arrives, Cancelled
@@ -306,6 +322,31 @@ func (d *dumb) inFlight() int {
 		}
 	}
 	return n
+}
+
+// letOneIn lets an attempt start that has been put off, if one may start.
+func (d *dumb) letOneIn() bool {
+	inBurst := d.world.cfg.Strategy == AllAtOnce || d.world.cfg.Strategy == FirstThenAll
+	for _, noFloor := range []bool{true, false} {
+		for i := range d.tries {
+			t := &d.tries[i]
+			waits := t.putOff && t.let <= d.now && !d.isOver(*t)
+			if waits && noFloor == (inBurst && !t.second) && (noFloor || d.mayLetIn()) {
+				t.putOff = false
+				d.begin(t)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayLetIn says that the last start is 10 ms ago, and that none is about to come.
+func (d *dumb) mayLetIn() bool {
+	return !slices.ContainsFunc(d.tries, func(t dumbTry) bool {
+		waits := t.putOff && t.start <= d.now
+		return !waits && d.now < t.start+10*ms
+	})
 }
 
 // startOne starts one attempt if one may start.
@@ -421,7 +462,7 @@ func (d *dumb) mayBackUp(t dumbTry) bool {
 			return false
 		}
 	}
-	silent := !d.isOver(t) && (len(t.steps) == 0 || t.steps[0] > d.now)
+	silent := !d.isOver(t) && !t.putOff && (len(t.steps) == 0 || t.steps[0] > d.now)
 	wait := 250 * ms
 	if e := d.world.answers[0].found[t.candidate].Expect; e.RTT > 0 {
 		wait = dumbDuration(timeout(e))
@@ -442,10 +483,26 @@ func (d *dumb) start(candidate int, second bool) {
 	if second && t.backup != nil {
 		t.behaviour = *t.backup
 	}
+	if t.full == DeferNone {
+		d.begin(&t)
+	} else {
+		d.delayIt(&t)
+	}
+	d.tries = append(d.tries, t)
+}
+
+func (d *dumb) delayIt(t *dumbTry) {
+	t.putOff, t.start, t.outcome, t.let = true, d.now+t.lateFull, 0, dumbNever
+	if t.room >= 0 {
+		t.let = t.start + t.room
+	}
+}
+
+// begin works out what an attempt will do that begins now.
+func (d *dumb) begin(t *dumbTry) {
 	t.start, t.outcome = d.now+t.late, t.behaviour.outcome
 	if t.unable {
 		t.over, t.outcome = t.start, Failed
-		d.tries = append(d.tries, t)
 		return
 	}
 	at := t.start
@@ -456,7 +513,6 @@ func (d *dumb) start(candidate int, second bool) {
 	if t.outcome != 0 {
 		t.over = at + t.after
 	}
-	d.tries = append(d.tries, t)
 }
 
 // delay is how long the next attempt waits for one that starts now.
@@ -477,7 +533,7 @@ func (d *dumb) delay(candidate int) time.Duration {
 		}
 	}
 	for _, t := range d.tries {
-		if !d.isOver(t) && t.start <= d.now && cfg.Multiplier > 1 {
+		if !d.isOver(t) && !t.putOff && t.start <= d.now && cfg.Multiplier > 1 {
 			delay = min(delay*time.Duration(cfg.Multiplier), 2*time.Second)
 		}
 	}
@@ -512,6 +568,8 @@ func (d *dumb) outcome(t dumbTry) Outcome {
 		return OutcomeConnected
 	case t.outcome == Connected:
 		return OutcomeConnectedLate
+	case t.putOff || t.start > t.over:
+		return OutcomeNotStarted
 	case t.givenUp == CauseTimeout:
 		return OutcomeTimedOut
 	case t.givenUp == CauseLost:

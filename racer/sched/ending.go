@@ -39,7 +39,7 @@ func (r *Race) ending() EndReason {
 
 // earliest returns the attempt that connected first, by the time it connected
 // and not by the order of the events; of two at the same moment the one that
-// started first, and so ranks first.
+// was asked for first, and so ranks first.
 func (r *Race) earliest() int {
 	best := none
 	for id := range r.attempts {

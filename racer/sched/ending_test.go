@@ -27,9 +27,10 @@ func timersOnlyAdd(a *account) error {
 func (a *account) mayGiveUp(f *try, now time.Duration) bool {
 	switch f.cause {
 	case CauseTimeout:
-		return a.cfg.AttemptTimeout > 0 && f.begun <= f.givenUp && now >= a.expiry(f) && (f.givenUp == a.overAt() || a.lives(f.givenUp))
+		may := f.begun <= f.givenUp || f.Trigger == TriggerBackup && f.isPutOff(f.givenUp, f.givenUp)
+		return a.cfg.AttemptTimeout > 0 && may && now >= a.expiry(f) && (f.givenUp == a.overAt() || a.lives(f.givenUp))
 	case CauseLost:
-		return a.end == EndWon && f.givenUp == a.graceOver()
+		return a.end == EndWon && f.givenUp == a.lostAt(f)
 	case CauseEnded:
 		return a.end != EndWon && f.givenUp == a.overAt()
 	}
@@ -135,6 +136,9 @@ func (a *account) outcome(attempt int) Outcome {
 		return OutcomeConnected
 	case f.outcome.Kind == Connected:
 		return OutcomeConnectedLate
+	}
+	if f.begun == never {
+		return OutcomeNotStarted
 	}
 	return map[Cause]Outcome{
 		CauseTimeout: OutcomeTimedOut, CauseLost: OutcomeCancelled, CauseEnded: OutcomeRunning,

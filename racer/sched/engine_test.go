@@ -40,6 +40,8 @@ type flight struct {
 	behaviour
 	candidate int
 	backup    bool // itself
+	deferred  bool // it is, or was
+	admitted  bool // and waits for Proceed
 	started   bool
 	stage     int  // how many are done and were allowed to proceed
 	waiting   bool // for Proceed
@@ -202,6 +204,10 @@ func (e *engine) happen(h happening) Event {
 	switch h.Kind {
 	case Resolved:
 		h.Candidates = e.introduce(h.Question, h.answer)
+	case Deferred:
+		e.attempts[h.Attempt].deferred = true
+	case Admitted:
+		e.attempts[h.Attempt].admitted = true
 	case Started:
 		e.attempts[h.Attempt].started = true
 	case Progressed:
@@ -285,13 +291,33 @@ func (e *engine) start(a Action) {
 		b = *b.backup
 	}
 	e.attempts = append(e.attempts, &flight{behaviour: b, candidate: a.Candidate, backup: backup})
-	at := e.now + b.late
-	if b.unable {
-		e.report(a.Attempt, Failed, at)
+	if b.full != DeferNone {
+		e.putOff(a.Attempt)
 		return
 	}
-	e.report(a.Attempt, Started, at)
-	e.goOn(a.Attempt, at)
+	e.begin(a.Attempt)
+}
+
+// putOff lets an attempt wait for a place.
+func (e *engine) putOff(attempt int) {
+	f := e.attempts[attempt]
+	at := e.now + f.lateFull
+	e.report(attempt, Deferred, at)
+	if f.room >= 0 {
+		e.report(attempt, Admitted, at+f.room)
+	}
+}
+
+// begin lets an attempt's SYN leave.
+func (e *engine) begin(attempt int) {
+	f := e.attempts[attempt]
+	at := e.now + f.late
+	if f.unable {
+		e.report(attempt, Failed, at)
+		return
+	}
+	e.report(attempt, Started, at)
+	e.goOn(attempt, at)
 }
 
 // mayStart fails the test when a start makes no sense: a candidate has one first
@@ -337,8 +363,13 @@ func (e *engine) proceed(attempt int) {
 		e.fail("there is no attempt %d to proceed", attempt)
 	}
 	f := e.attempts[attempt]
-	if !f.waiting || f.cancelled || f.over {
+	if !f.waiting && !f.admitted || f.cancelled || f.over {
 		e.fail("attempt %d does not wait to proceed", attempt)
+	}
+	if f.admitted {
+		f.admitted = false
+		e.begin(attempt)
+		return
 	}
 	f.waiting = false
 	f.stage++
@@ -353,8 +384,11 @@ var failures = map[bool]Failure{
 
 func (e *engine) report(attempt int, kind EventKind, at time.Duration) {
 	event := Event{Kind: kind, At: at, Attempt: attempt}
-	if kind == Failed {
+	switch kind {
+	case Failed:
 		event.Failure = failures[e.attempts[attempt].unable]
+	case Deferred:
+		event.Defer = e.attempts[attempt].full
 	}
 	e.schedule(happening{Event: event})
 }

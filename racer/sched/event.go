@@ -18,7 +18,8 @@ const (
 	// answer is not Positive. A later answer to the same question replaces the
 	// earlier one.
 	Resolved EventKind = iota + 1
-	// Started says that the SYN of Attempt has left, from Local when known.
+	// Started says that the SYN of Attempt has left, from Local when known. After
+	// Deferred it comes only when Proceed has been told.
 	Started
 	// Connected says that Attempt has succeeded. At is when it did, by the best
 	// clock there is: the earliest of one Step wins.
@@ -27,15 +28,21 @@ const (
 	// Proceed: TCP is up, and the TLS handshake could begin.
 	Progressed
 	// Failed says that Attempt has failed, and why. It may come without Started
-	// when this host could not even open a socket.
+	// when this host could not even open a socket, but not while Attempt is deferred.
 	Failed
 	// Cancelled confirms a Cancel that nothing else outran.
 	Cancelled
 	// Stopped says that the caller wants the race to end now, and why (End).
 	Stopped
+	// Deferred answers a Start instead of Started: there is no room for Attempt yet,
+	// and why (Defer). It comes once at the most.
+	Deferred
+	// Admitted says that there is room now for Attempt, which was Deferred, and that
+	// it is kept. The attempt starts when Proceed says so.
+	Admitted
 )
 
-var eventNames = []string{"?", "resolved", "started", "connected", "progressed", "failed", "cancelled", "stopped"}
+var eventNames = []string{"?", "resolved", "started", "connected", "progressed", "failed", "cancelled", "stopped", "deferred", "admitted"}
 
 // String returns a stable word such as "connected".
 func (k EventKind) String() string { return word(eventNames, int(k)) }
@@ -53,15 +60,18 @@ type Event struct {
 	// again.
 	Follow []Question
 
-	Attempt int            // Started, Connected, Progressed, Failed, Cancelled
+	Attempt int            // Started, Connected, Progressed, Failed, Cancelled, Deferred, Admitted
 	Local   netip.AddrPort // Started, Connected: the local end, if known
 	// Noticed is when this process learned of it, At being when it happened by a
 	// better clock: the kernel's. Connected; zero: At is both.
 	Noticed time.Duration
 	Kernel  Kernel  // Connected, Failed, Cancelled: as far as it is known
+	Stages  *Stages // Connected, Failed, Cancelled: of an attempt with stages after TCP
 	Failure Failure // Failed, and Resolved without addresses
 
 	End EndReason // Stopped
+
+	Defer DeferReason // Deferred
 }
 
 // Kernel is what the operating system knows of an attempt. The race passes it on
@@ -76,6 +86,42 @@ type Kernel struct {
 	WindowScale bool          // RFC 7323 window scaling is in use
 	ECN         bool          // explicit congestion notification is in use
 }
+
+// DeferReason says what there is too much of for an attempt to start: a limit that
+// holds across races. The race passes it on and never looks at it, except that there
+// must be one.
+type DeferReason uint8
+
+const (
+	// DeferNone is an attempt that is not deferred.
+	DeferNone DeferReason = iota
+	// DeferDescriptors is this process's file descriptors.
+	DeferDescriptors
+	// DeferInFlight is the attempts in flight.
+	DeferInFlight
+	// DeferRate is the attempts per second.
+	DeferRate
+	// DeferCallerInFlight is the caller's attempts in flight.
+	DeferCallerInFlight
+	// DeferCallerRate is the caller's attempts per second.
+	DeferCallerRate
+	// DeferDestinationInFlight is the attempts in flight to the destination.
+	DeferDestinationInFlight
+	// DeferDestinationRate is the attempts per second to the destination.
+	DeferDestinationRate
+	// DeferPrefixInFlight is the attempts in flight to the destination's prefix.
+	DeferPrefixInFlight
+	// DeferPrefixRate is the attempts per second to the destination's prefix.
+	DeferPrefixRate
+)
+
+var deferNames = []string{
+	"", "descriptors", "in_flight", "rate", "caller_in_flight", "caller_rate",
+	"destination_in_flight", "destination_rate", "prefix_in_flight", "prefix_rate",
+}
+
+// String returns a stable word such as "caller_rate"; DeferNone is empty.
+func (d DeferReason) String() string { return word(deferNames, int(d)) }
 
 // Answer says how a question ended.
 type Answer uint8
@@ -158,9 +204,11 @@ const (
 	SkipTooMany
 	// SkipProtocol has no protocol in common with the client (RFC 9460 section 7.1.2).
 	SkipProtocol
+	// SkipSource is of a family that the caller has given no address to connect from.
+	SkipSource
 )
 
-var skipNames = []string{"", "denied_by_policy", "family_excluded", "duplicate", "too_many_addresses", "no_common_protocol"}
+var skipNames = []string{"", "denied_by_policy", "family_excluded", "duplicate", "too_many_addresses", "no_common_protocol", "source_excluded"}
 
 // String returns a stable word such as "duplicate"; SkipNone is empty.
 func (s SkipReason) String() string { return word(skipNames, int(s)) }
@@ -192,4 +240,16 @@ type Failure struct {
 	Errno string // the name of the errno, such as "ECONNREFUSED"; empty: there is none
 	Text  string // a sentence for a person, what to do next included where that is known
 	Fault Fault  // whose trouble it is
+	ICMP  ICMP   // what the network said; the zero value: nothing, or it is not known
+}
+
+// ICMP is an ICMP error that a SYN was answered with: of RFC 792 if From is IPv4, of
+// RFC 4443 if it is IPv6.
+type ICMP struct {
+	// From is who sent it: a router, the target itself, or this host, whose next hop
+	// does not answer or whose firewall forbids it. Invalid: nobody.
+	From netip.Addr
+	Type uint8  // such as 3, destination unreachable
+	Code uint8  // such as 13
+	Word string // a stable word such as "admin_prohibited"; "other" where there is none
 }

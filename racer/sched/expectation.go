@@ -31,7 +31,8 @@ func Learn(past ...time.Duration) Expectation {
 		e.Deviation = (3*e.Deviation + (e.RTT - took).Abs()) / 4
 		e.RTT = (7*e.RTT + took) / 8
 	}
-	e.Past = slices.Sorted(slices.Values(past))
+	e.Past = slices.Clone(past)
+	slices.Sort(e.Past)
 	return e
 }
 

@@ -8,9 +8,9 @@ import (
 // losersHaveTheirGrace looks at what was in flight when the race was won: H2-24 and
 // H3-37, where there is no grace.
 func losersHaveTheirGrace(a *account) error {
-	over := a.graceOver()
 	for i := range a.tries {
 		f := &a.tries[i]
+		over := a.lostAt(f)
 		if a.wonAt == never || !f.live(a.wonAt-1) && f.asked != a.wonAt || f.ended <= a.wonAt {
 			continue
 		}
@@ -34,6 +34,15 @@ func (a *account) graceOver() int {
 	return never
 }
 
+// lostAt returns the step in which a loser must be done. One that has not started is
+// given up as soon as it is deferred, since nothing starts after the win.
+func (a *account) lostAt(f *try) int {
+	if f.deferred == never || f.let < a.wonAt {
+		return a.graceOver()
+	}
+	return min(max(a.wonAt, f.deferred), a.graceOver())
+}
+
 // inGrace says that after a step the race was won, and losers could still finish.
 func (a *account) inGrace(step int) bool { return a.wonAt <= step && step < a.graceOver() }
 
@@ -53,6 +62,11 @@ func nothingBeginsAfterTheEnd(a *account) error {
 			if action.Kind == Start || action.Kind == Query && n > 0 {
 				return fmt.Errorf("%v at %v", action, a.steps[n].now)
 			}
+		}
+	}
+	for i := range a.tries {
+		if f := &a.tries[i]; f.let != never && f.let >= a.overAt() {
+			return fmt.Errorf("attempt %d may start at %v", i, a.steps[f.let].now)
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 // been started; 1 has been asked for by the end of "250 ms".
 func TestIllegalHistoriesPanic(t *testing.T) {
 	at := func(k EventKind, attempt int) Event { return Event{Kind: k, Attempt: attempt} }
+	full := func(attempt int) Event { return Event{Kind: Deferred, Attempt: attempt, Defer: DeferRate} }
 	list := func(question int, ids ...int) Event {
 		e := Event{Kind: Resolved, Question: question}
 		for _, id := range ids {
@@ -44,6 +45,26 @@ func TestIllegalHistoriesPanic(t *testing.T) {
 		{"progressed after it connected", "attempt 0 can't have progressed", []Event{at(Connected, 0), at(Progressed, 0)}},
 		{"connected before it was told to proceed", "attempt 0 connected while it waited to proceed", []Event{at(Progressed, 0), at(Connected, 0)}},
 		{"started after it progressed", "attempt 0 started twice", []Event{at(Progressed, 0), at(Started, 0)}},
+		{"deferred, never asked for", "unknown attempt 2", []Event{full(2)}},
+		{"deferred after it started", "attempt 0 can't be deferred", []Event{full(0)}},
+		{"deferred twice", "attempt 1 can't be deferred", []Event{full(1), full(1)}},
+		{"deferred after it was admitted", "attempt 1 can't be deferred", []Event{full(1), at(Admitted, 1), full(1)}},
+		{"deferred after it failed", "attempt 1 can't be deferred", []Event{at(Failed, 1), full(1)}},
+		{"deferred for no reason", "attempt 1 was deferred for no reason", []Event{at(Deferred, 1)}},
+		{"admitted, never asked for", "unknown attempt 2", []Event{at(Admitted, 2)}},
+		{"admitted, never deferred", "attempt 1 was admitted, but it is not deferred", []Event{at(Admitted, 1)}},
+		{"admitted while it runs", "attempt 0 was admitted, but it is not deferred", []Event{at(Admitted, 0)}},
+		{"admitted twice", "attempt 1 was admitted, but it is not deferred", []Event{full(1), at(Admitted, 1), at(Admitted, 1)}},
+		{"started while it is deferred", "attempt 1 started before it was told to proceed", []Event{full(1), at(Started, 1)}},
+		{"started before it was told to", "attempt 1 started before it was told to proceed", []Event{full(1), at(Admitted, 1), at(Started, 1)}},
+		{"progressed while it is deferred", "attempt 1 can't have progressed", []Event{full(1), at(Progressed, 1)}},
+		{"progressed before it was told to start", "attempt 1 can't have progressed", []Event{full(1), at(Admitted, 1), at(Progressed, 1)}},
+		{"connected while it is deferred", "attempt 1 connected before it started", []Event{full(1), at(Connected, 1)}},
+		{"connected before it was told to start", "attempt 1 connected before it started", []Event{full(1), at(Admitted, 1), at(Connected, 1)}},
+		{"failed while it is deferred", "attempt 1 failed before it was told to proceed", []Event{full(1), at(Failed, 1)}},
+		{"failed before it was told to start", "attempt 1 failed before it was told to proceed", []Event{full(1), at(Admitted, 1), at(Failed, 1)}},
+		{"cancelled while it is deferred", "attempt 1 was cancelled by nobody", []Event{full(1), at(Cancelled, 1)}},
+		{"cancelled when it is admitted", "attempt 1 was cancelled by nobody", []Event{full(1), at(Admitted, 1), at(Cancelled, 1)}},
 		{"stopped by a win", "nobody can stop a race as \"won\"", []Event{{Kind: Stopped, End: EndWon}}},
 		{"stopped for no reason", "nobody can stop a race as \"\"", []Event{{Kind: Stopped}}},
 		{"answer without a question", "unknown question 1", []Event{list(1)}},
@@ -99,6 +120,30 @@ func TestHeldTwicePanics(t *testing.T) {
 	race.Step(30*ms, progressed, nil) // it was told to proceed, and is again
 	race.Step(40*ms, progressed, nil)
 	mustPanic(t, "attempt 0 can't have progressed", func() { race.Step(50*ms, []Event{progressed[0], progressed[0]}, nil) })
+}
+
+// TestProceedingPanics: what was deferred, admitted and told to start is not deferred
+// again, connects only when it has started, and may fail before that.
+func TestProceedingPanics(t *testing.T) {
+	told := func() *Race {
+		race := raceWithTwoAttempts()
+		actions := race.Step(251*ms, []Event{{Kind: Deferred, Attempt: 1, Defer: DeferRate}, {Kind: Admitted, Attempt: 1}}, nil)
+		if want := (Action{Kind: Proceed, Attempt: 1}); len(actions) != 1 || actions[0] != want {
+			t.Fatalf("%v, want %v", actions, want)
+		}
+		return race
+	}
+	for want, kind := range map[string]EventKind{
+		"attempt 1 can't be deferred":                    Deferred,
+		"attempt 1 was admitted, but it is not deferred": Admitted,
+		"attempt 1 can't have progressed":                Progressed,
+		"attempt 1 connected before it started":          Connected,
+		"attempt 1 was cancelled by nobody":              Cancelled,
+	} {
+		mustPanic(t, want, func() { told().Step(252*ms, []Event{{Kind: kind, Attempt: 1, Defer: DeferRate}}, nil) })
+	}
+	told().Step(252*ms, []Event{{Kind: Started, Attempt: 1}, {Kind: Connected, Attempt: 1}}, nil)
+	told().Step(252*ms, []Event{{Kind: Failed, Attempt: 1}}, nil)
 }
 
 // TestQuestionPanics: only what a Query had can be asked for.

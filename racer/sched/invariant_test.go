@@ -20,6 +20,7 @@ var invariants = []struct {
 	{"what is skipped or withdrawn never starts", onlyWhatMayBeTriedStarts},
 	{"a backup is for a first attempt that is silent, and starts when its time has come and nothing else waits", backupsHaveACause},
 	{"a trigger tells the truth", triggersAreTrue},
+	{"what was deferred and is admitted starts as soon as the floor allows it, the earlier one first, and nothing else does", theAdmittedStart},
 	{"attempts in flight never exceed MaxInFlight", theCapHolds},
 	{"a stage that is done is followed by one Proceed, as soon as that may be", stagesProceed},
 	{"a live attempt is given up only at its timeout or when the race is over", timersOnlyAdd},

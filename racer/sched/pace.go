@@ -108,7 +108,7 @@ func (r *Race) pace() (time.Duration, bool) {
 		return 0, true
 	case r.cfg.Strategy == FirstThenAll:
 		return r.headStart()
-	case r.cfg.Strategy == Sequential && r.someAlone():
+	case r.cfg.Strategy == Sequential && r.someHoldTurn():
 		return 0, false
 	}
 	return r.patience(nil)
@@ -118,14 +118,18 @@ func (r *Race) pace() (time.Duration, bool) {
 // the floor has passed. A backup holds back further backups only: it says nothing
 // new of its address, so an address that comes late need not wait for it. A backup of
 // an attempt does not wait for that one's delay: it has a time of its own.
+//
+// One that is deferred holds the next one back for its delay all the same, and no
+// longer: the race does not stand still. The floor counts from its deferral too, lest
+// all that is known be asked for at once where there is no room for any.
 func (r *Race) patience(backupOf *attempt) (time.Duration, bool) {
-	at := r.lastStart + MinAttemptDelay
+	at := r.lastTurn + MinAttemptDelay
 	for _, id := range r.flying {
 		a := &r.attempts[id]
 		switch {
 		case a.state == requested:
 			return 0, false
-		case !a.alone() || a == backupOf || a.backup && backupOf == nil:
+		case !a.holdsTurn() || a == backupOf || a.backup && backupOf == nil:
 		default:
 			at = max(at, r.until(a))
 		}
@@ -134,7 +138,7 @@ func (r *Race) patience(backupOf *attempt) (time.Duration, bool) {
 }
 
 // until returns how long an attempt is left alone. One that is over needs no more
-// than it had from the start.
+// than it had from the start, and one that is deferred has it from then on.
 func (r *Race) until(a *attempt) time.Duration {
 	if !a.alone() {
 		return a.start + a.delay
@@ -160,7 +164,7 @@ func (r *Race) granted(a *attempt) time.Duration {
 // it has had its chance. No floor holds between those others: that is their point.
 func (r *Race) headStart() (time.Duration, bool) {
 	switch first := &r.attempts[0]; {
-	case first.alone():
+	case first.holdsTurn():
 		return r.until(first), true
 	case first.state == requested:
 		return 0, false
@@ -187,7 +191,7 @@ func (r *Race) nextOfFamilies() (best turn, ok bool) {
 
 // lane returns when a family may start its next attempt: RFC 6555 section 5.
 func (r *Race) lane(f addrsel.Family) (time.Duration, bool) {
-	at := r.lastStart + MinAttemptDelay
+	at := r.lastTurn + MinAttemptDelay
 	for _, id := range r.flying {
 		a := &r.attempts[id]
 		if a.state == requested || r.runs(a, f) {
@@ -206,10 +210,10 @@ func (r *Race) firstFamily() addrsel.Family { return r.candidates[r.attempts[0].
 // runs says that an attempt is its family's turn. A backup is none: it holds nobody
 // back.
 func (r *Race) runs(a *attempt, f addrsel.Family) bool {
-	return a.alone() && !a.backup && r.candidates[a.candidate].family() == f
+	return a.holdsTurn() && !a.backup && r.candidates[a.candidate].family() == f
 }
 
-// firstIsExhausted says that nothing of the first family runs or waits.
+// firstIsExhausted says that nothing of the first family runs, is deferred or waits.
 func (r *Race) firstIsExhausted() bool {
 	first := r.firstFamily()
 	for _, id := range r.flying {
@@ -220,10 +224,10 @@ func (r *Race) firstIsExhausted() bool {
 	return r.next(first) == none
 }
 
-// someAlone says that an attempt runs that may yet succeed.
-func (r *Race) someAlone() bool {
+// someHoldTurn says that there is an attempt that may yet succeed.
+func (r *Race) someHoldTurn() bool {
 	for _, id := range r.flying {
-		if r.attempts[id].alone() {
+		if r.attempts[id].holdsTurn() {
 			return true
 		}
 	}
@@ -232,6 +236,12 @@ func (r *Race) someAlone() bool {
 
 // alone says that the attempt runs, and may yet succeed.
 func (a *attempt) alone() bool { return a.state == running && a.cause == CauseNone }
+
+// waits says that the attempt was deferred and has not been told to proceed.
+func (a *attempt) waits() bool { return a.state == deferred || a.state == admitted }
+
+// holdsTurn says that the attempt runs or has been deferred, and may yet succeed.
+func (a *attempt) holdsTurn() bool { return a.alone() || a.waits() && a.cause == CauseNone }
 
 // full says that MaxInFlight allows no further attempt. One that was given up
 // still counts: it holds its socket until it reports.

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/connrace/connrace/racer/addrsel"
@@ -13,14 +14,16 @@ import (
 // could start counts.
 func startsKeepTheFloor(a *account) error {
 	latest := -time.Hour
-	for _, f := range a.tries {
+	byTurn := slices.SortedFunc(slices.Values(a.tries), func(f, g try) int { return f.nth - g.nth })
+	for _, f := range byTurn {
 		if f.begun == never && f.outcome.Kind != Failed {
-			continue // it was given up, and the race was over
+			continue // it was given up, and never started
 		}
-		if f.tried() < latest+10*ms && (!a.bursts() || f.Trigger == TriggerBackup) {
-			return fmt.Errorf("attempt %d starts at %v, one before at %v", f.Attempt, f.tried(), latest)
+		at := f.tried(a.last)
+		if at < latest+10*ms && (!a.bursts() || f.Trigger == TriggerBackup) {
+			return fmt.Errorf("attempt %d starts at %v, one before at %v", f.Attempt, at, latest)
 		}
-		latest = max(latest, f.tried())
+		latest = max(latest, at)
 	}
 	return nil
 }
@@ -46,7 +49,7 @@ func startsLeaveTime(a *account) error {
 
 // leavesTime says that an attempt may start beside a live one.
 func (a *account) leavesTime(f, other *try) bool {
-	patient := other.begun <= f.asked && a.steps[f.asked].now >= a.until(other, f.asked)
+	patient := other.counts(f.asked) && a.steps[f.asked].now >= a.until(other, f.asked)
 	switch {
 	case f.Trigger == TriggerBackup && f.Candidate == other.Candidate:
 		return other.begun <= f.asked // see backupsHaveACause
@@ -59,9 +62,9 @@ func (a *account) leavesTime(f, other *try) bool {
 	case a.cfg.Strategy == FirstThenAll:
 		return patient || other.Attempt > 0
 	case a.cfg.Strategy == FamilyFallback:
-		return other.begun <= f.asked // the families wait for each other in other ways
+		return other.counts(f.asked) // the families wait for each other in other ways
 	case other.Trigger == TriggerBackup:
-		return other.begun <= f.asked // it holds back further backups only
+		return other.counts(f.asked) // it holds back further backups only
 	}
 	return patient
 }
@@ -70,7 +73,7 @@ func (a *account) leavesTime(f, other *try) bool {
 // over needs no more than it had from the start.
 func (a *account) until(f *try, step int) time.Duration {
 	if !f.live(step) {
-		return f.tried() + f.Delay
+		return f.tried(step) + f.Delay
 	}
 	return a.granted(f, step)
 }
@@ -78,7 +81,7 @@ func (a *account) until(f *try, step int) time.Duration {
 // granted returns when an attempt has or would have had its delay. Version 3 gives
 // it the delay anew after each stage of a handshake, up to 2 s from its start: H3-50.
 func (a *account) granted(f *try, step int) time.Duration {
-	until := f.tried() + f.Delay
+	until := f.tried(step) + f.Delay
 	if at, ok := f.progress(step); ok && a.cfg.Version == V3 {
 		until = max(until, min(at+f.Delay, f.start+2*time.Second))
 	}

@@ -71,13 +71,13 @@ func TestRandomWorldsReachEverything(t *testing.T) {
 	})
 	for kind, names := range map[string][]string{
 		"event": eventNames[Resolved:], "action": actionNames[Query:], "trigger": triggerNames, "basis": basisNames[BasisConfigured:],
-		"cause": causeNames[CauseTimeout:], "outcome": outcomeNames, "skip": skipNames[SkipDenied:], "end": endNames[EndWon:],
+		"defer": deferNames[DeferDescriptors:], "cause": causeNames[CauseTimeout:], "outcome": outcomeNames, "skip": skipNames[SkipDenied:], "end": endNames[EndWon:],
 	} {
 		for _, name := range names {
 			mustBeReached(t, counts, kind+" "+name, enough)
 		}
 	}
-	for _, meeting := range meetings {
+	for _, meeting := range slices.Concat(meetings, admissionMeetings) {
 		mustBeReached(t, counts, meeting, enough)
 	}
 	t.Logf("the longest race takes %v", longest)
@@ -93,6 +93,7 @@ func mustBeReached(t *testing.T, counts map[string]int, what string, enough int)
 func count(counts map[string]int, entry Entry) {
 	if entry.Event.Kind != 0 {
 		counts["event "+entry.Event.Kind.String()]++
+		counts["defer "+entry.Event.Defer.String()]++
 		return
 	}
 	a := entry.Action
@@ -124,9 +125,12 @@ var meetings = []string{
 
 func countMeetings(counts map[string]int, a *account) {
 	for i := range a.tries {
-		for what, happened := range a.meetingsOf(&a.tries[i]) {
-			if happened {
-				counts[what]++
+		f := &a.tries[i]
+		for _, met := range []map[string]bool{a.meetingsOf(f), a.admissionMeetingsOf(f)} {
+			for what, happened := range met {
+				if happened {
+					counts[what]++
+				}
 			}
 		}
 	}

@@ -16,11 +16,12 @@ import (
 var pureUses = map[string][]string{
 	"cmp":       nil,
 	"fmt":       {"Fprintf", "Sprintf"}, // Fprintf to a strings.Builder
+	"maps":      nil,
 	"math":      nil,
 	"net/netip": nil,
 	"slices":    nil,
 	"strings":   nil,
-	"time":      {"Duration", "Millisecond", "Second"},
+	"time":      {"Duration", "Millisecond", "Second", "Time"},
 	"github.com/connrace/connrace/racer/addrsel": nil,
 }
 

@@ -49,7 +49,7 @@ func (r *Race) resort() {
 
 // lastResort returns when the questions of the last resort are due: RFC 8305
 // section 7.2. That is LastResortDelay after the start of the last candidate, or at
-// once when there is none.
+// once when there is none. One that is deferred counts from then on.
 func (r *Race) lastResort() (at time.Duration, ok bool) {
 	if !r.resortWaits() || r.open > 0 || r.next(addrsel.FamilyAny) != none {
 		return 0, false

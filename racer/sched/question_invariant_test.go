@@ -53,16 +53,17 @@ func (a *account) questionsAreInOrder() error {
 // section 7.2.
 func (a *account) resortAt() int {
 	for n, s := range a.steps {
-		if due := a.resortDue(n, a.askedBefore(n)); due.known && due.at <= s.now {
+		if due := a.resortDue(n, n); due.known && due.at <= s.now {
 			return n
 		}
 	}
 	return never
 }
 
-// resortDue returns when that was due, as known in a step in which a number of
-// attempts had been asked for.
-func (a *account) resortDue(step, attempts int) due {
+// resortDue returns when that was due, as known in a step, given what was told to
+// start before another one: that step, or the next.
+func (a *account) resortDue(step, before int) due {
+	attempts := a.askedBefore(before)
 	wanted := len(a.cfg.LastResort) > 0 && a.cfg.Goal != Order
 	if !wanted || a.connected(step) || !a.allAnswered(step, notOfTheResort) || len(a.waiting(step, attempts, addrsel.FamilyAny)) > 0 {
 		return due{}
@@ -70,11 +71,11 @@ func (a *account) resortDue(step, attempts int) due {
 	at := time.Duration(0)
 	for i := range a.tries[:attempts] {
 		f := &a.tries[i]
-		if f.begun > step && f.ended > step {
+		if f.begun > step && f.ended > step && !f.isPutOff(step, before) {
 			return due{}
 		}
 		if f.Trigger != TriggerBackup {
-			at = max(at, f.tried()+2*time.Second)
+			at = max(at, f.tried(step)+2*time.Second)
 		}
 	}
 	return due{at, true}

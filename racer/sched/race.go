@@ -30,15 +30,18 @@ type Race struct {
 	stale  bool    // order no longer fits candidates
 
 	attempts []attempt
-	flying   []int // attempts without an outcome, in the order of starts
+	flying   []int // attempts without an outcome, in the order in which they were asked for
 	backups  int   // made
+	crowded  bool  // an attempt has been deferred
 	resorted bool  // the questions of the last resort have been asked
 
 	hasAddress   bool
 	firstAddress time.Duration // when the first usable address became known
 	opened       time.Duration // when the first attempt was asked for
-	lastStart    time.Duration
+	lastStart    time.Duration // or failure to start; before the first: as long ago as the floor is
+	lastTurn     time.Duration // the last start, failure to start or deferral
 	lastOutcome  time.Duration
+	youngest     int  // attempt whose delay began last, backups aside
 	wasFull      bool // a candidate had to wait for MaxInFlight
 
 	winner  int           // attempt, or none
@@ -85,7 +88,9 @@ type attempt struct {
 	candidate int
 	backup    bool
 	state     attemptState
-	start     time.Duration // or when it turned out that it can't
+	deferred  bool          // it is, or was
+	started   bool          // its SYN has left
+	start     time.Duration // or when it turned out that it can't, or can't yet
 	delay     time.Duration // how long the next one waits for it
 	waiting   bool          // for Proceed
 	advanced  bool          // a stage is done
@@ -95,10 +100,18 @@ type attempt struct {
 	cause     Cause
 }
 
+// attemptState is where an attempt is in its life:
+//
+//	requested: --Started--> running, --Deferred--> deferred, or failed, cancelled
+//	deferred:  --Admitted--> admitted, or cancelled
+//	admitted:  --Proceed--> requested, but not Deferred again; or cancelled
+//	running:   connected, failed or cancelled
 type attemptState uint8
 
 const (
-	requested attemptState = iota // asked for, not yet Started
+	requested attemptState = iota // asked for or, once admitted, told to proceed; not yet Started
+	deferred                      // there is no room for it yet
+	admitted                      // there is: it waits for Proceed
 	running
 	connected
 	failed
@@ -125,6 +138,7 @@ func (r *Race) Reset(cfg Config) {
 		queue:      r.queue[:0],
 		attempts:   r.attempts[:0],
 		flying:     r.flying[:0],
+		lastStart:  -MinAttemptDelay,
 		winner:     none,
 	}
 	for _, q := range cfg.Questions {
@@ -178,6 +192,8 @@ func (r *Race) Next() (at time.Duration, ok bool) {
 		return at, ok
 	}
 	soonest(r.cfg.Timeout, r.cfg.Timeout > 0)
+	_, admission, due := r.nextAdmitted()
+	soonest(admission, due)
 	next, due := r.nextTurn()
 	soonest(next.at, due)
 	soonest(r.lastResort())
@@ -190,6 +206,10 @@ func (r *Race) absorb(e *Event) {
 		r.resolved(e)
 	case Started:
 		r.started(e)
+	case Deferred:
+		r.deferred(e)
+	case Admitted:
+		r.admitted(e)
 	case Progressed:
 		r.progressed(e)
 	case Connected:
@@ -212,11 +232,47 @@ func (r *Race) absorb(e *Event) {
 
 func (r *Race) started(e *Event) {
 	a := r.attempt(e.Attempt)
-	if a.state != requested {
+	switch {
+	case a.waits():
+		panic(fmt.Sprintf("sched: attempt %d started before it was told to proceed", e.Attempt))
+	case a.state != requested:
 		panic(fmt.Sprintf("sched: attempt %d started twice", e.Attempt))
 	}
-	a.state, a.start = running, e.At
+	a.state, a.started = running, true
+	r.begins(e)
 	r.lastStart = max(r.lastStart, e.At)
+}
+
+// deferred notes that an attempt can't start yet. As to its delay that is as good as
+// a start: the next one waits no longer than for an attempt that is silent.
+func (r *Race) deferred(e *Event) {
+	switch a := r.attempt(e.Attempt); {
+	case a.state != requested || a.deferred:
+		panic(fmt.Sprintf("sched: attempt %d can't be deferred", e.Attempt))
+	case e.Defer == DeferNone:
+		panic(fmt.Sprintf("sched: attempt %d was deferred for no reason", e.Attempt))
+	default:
+		a.state, a.deferred, r.crowded = deferred, true, true
+		r.begins(e)
+	}
+}
+
+// begins notes from when on the delay of an attempt counts.
+func (r *Race) begins(e *Event) {
+	a := &r.attempts[e.Attempt]
+	a.start = e.At
+	r.lastTurn = max(r.lastTurn, e.At)
+	if !a.backup {
+		r.youngest = e.Attempt
+	}
+}
+
+func (r *Race) admitted(e *Event) {
+	a := r.attempt(e.Attempt)
+	if a.state != deferred {
+		panic(fmt.Sprintf("sched: attempt %d was admitted, but it is not deferred", e.Attempt))
+	}
+	a.state = admitted
 }
 
 func (r *Race) progressed(e *Event) {
@@ -230,19 +286,19 @@ func (r *Race) progressed(e *Event) {
 // outcome records the one outcome of an attempt.
 func (r *Race) outcome(e *Event, s attemptState) *attempt {
 	a := r.attempt(e.Attempt)
-	if a.state > running {
+	switch {
+	case a.state > running:
 		panic(fmt.Sprintf("sched: second outcome of attempt %d", e.Attempt))
-	}
-	if s == connected && a.waiting {
+	case s == connected && a.waiting:
 		panic(fmt.Sprintf("sched: attempt %d connected while it waited to proceed", e.Attempt))
-	}
-	if a.state == requested {
-		if s == connected {
-			panic(fmt.Sprintf("sched: attempt %d connected before it started", e.Attempt))
-		}
+	case s == connected && !a.started:
+		panic(fmt.Sprintf("sched: attempt %d connected before it started", e.Attempt))
+	case s == failed && a.waits():
+		panic(fmt.Sprintf("sched: attempt %d failed before it was told to proceed", e.Attempt))
+	case a.state == requested:
 		// No SYN has left, but the next try of a host in trouble must not
 		// follow at once either.
-		a.start = e.At
+		r.begins(e)
 		r.lastStart = max(r.lastStart, e.At)
 	}
 	a.state = s
@@ -282,15 +338,26 @@ func (r *Race) decide(out []Action) []Action {
 		}
 	}
 	if r.end != EndNone && r.inGrace() {
-		return r.proceed(r.expire(out))
+		return r.proceed(r.expire(r.dismiss(out)))
 	}
 	if r.end != EndNone {
 		return r.windUp(out)
 	}
 	out = r.ask(out)
 	out = r.proceed(out)
+	out = r.startAdmitted(out)
 	out = r.startDue(out)
 	r.wasFull = r.full() && r.next(addrsel.FamilyAny) != none
+	return out
+}
+
+// dismiss gives up what has not started when the race is won, since it never will.
+func (r *Race) dismiss(out []Action) []Action {
+	for _, id := range r.flying {
+		if a := &r.attempts[id]; a.waits() && a.cause == CauseNone {
+			out = r.cancel(id, CauseLost, out)
+		}
+	}
 	return out
 }
 
@@ -305,13 +372,15 @@ func (r *Race) expire(out []Action) []Action {
 	return out
 }
 
+// expiry returns when an attempt has used up its time, which begins with its start.
+// A backup shares the time of its candidate: it would be of no use to start after that.
 func (r *Race) expiry(id int) (time.Duration, bool) {
 	a := &r.attempts[id]
-	expires := r.cfg.AttemptTimeout > 0 && a.alone()
-	if a.backup { // it shares the time of its candidate
-		return r.attempts[r.candidates[a.candidate].attempt].start + r.cfg.AttemptTimeout, expires
+	bounded := r.cfg.AttemptTimeout > 0
+	if a.backup {
+		return r.attempts[r.candidates[a.candidate].attempt].start + r.cfg.AttemptTimeout, bounded && a.holdsTurn()
 	}
-	return a.start + r.cfg.AttemptTimeout, expires
+	return a.start + r.cfg.AttemptTimeout, bounded && a.alone()
 }
 
 func (r *Race) cancel(id int, c Cause, out []Action) []Action {

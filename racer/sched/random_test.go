@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -67,7 +68,67 @@ func randomWorld(c chooser) *world {
 	case 2:
 		makeCrowded(c, w)
 	}
+	makeBusy(c, w, 1)
+	if c.IntN(15) == 0 {
+		makeShut(c, w)
+	}
 	return w
+}
+
+// makeShut leaves a lonely world in which there is no room for a first attempt, or for
+// its backup.
+func makeShut(c chooser, w *world) {
+	makeLonely(c, w)
+	w.cfg.Grace, w.cfg.Strategy = 300*ms, pick(c, w.cfg.Strategy, FamilyFallback)
+	for _, prefix := range somePrefixes[:2] {
+		b, known := w.endpoints[endpointAt(prefix)]
+		if known && b.backup != nil {
+			shut := pick(c, &b, b.backup, b.backup)
+			shut.full, shut.lateFull, shut.room = DeferRate, pick(c, 0, 60*ms), pick(c, 300*ms, 2*time.Second, -1)
+			w.endpoints[endpointAt(prefix)] = b
+		}
+	}
+}
+
+// makeBusy lets three of five worlds have so much to do that they put attempts off, for
+// times that are whole units. In some, what was asked for at different times is
+// admitted at the same.
+func makeBusy(c chooser, w *world, unit time.Duration) {
+	if c.IntN(5) > 2 {
+		return
+	}
+	w.cfg.MaxBackups = pick(c, w.cfg.MaxBackups, 2)
+	w.cfg.Strategy = pick(c, w.cfg.Strategy, w.cfg.Strategy, w.cfg.Strategy, FamilyFallback)
+	room := func() time.Duration {
+		return pick(c, randomTime(c), randomTime(c), 100*ms, 300*ms, 2*time.Second, -unit).Truncate(unit)
+	}
+	if c.IntN(3) == 0 {
+		w.cfg.AttemptDelay, w.cfg.Grace, w.cfg.Strategy = pick(c, 0, 10*ms), 300*ms, pick(c, w.cfg.Strategy, Staggered)
+		room = func() time.Duration { return pick(c, 0, 10*ms, 20*ms, 30*ms) }
+	}
+	endpoints := slices.SortedFunc(maps.Keys(w.endpoints), netip.AddrPort.Compare)
+	for _, endpoint := range endpoints {
+		b := w.endpoints[endpoint]
+		b.putOff(c, unit, room)
+		if c.IntN(3) == 0 && b.backup == nil {
+			backup := b
+			b.full, b.backup = DeferNone, &backup
+		}
+		if b.backup != nil {
+			b.backup.putOff(c, unit, room)
+		}
+		w.endpoints[endpoint] = b
+	}
+}
+
+func (b *behaviour) putOff(c chooser, unit time.Duration, room func() time.Duration) {
+	if c.IntN(3) == 0 {
+		return
+	}
+	b.full = DeferDescriptors + DeferReason(c.IntN(int(DeferPrefixRate)))
+	b.lateFull = pick(c, 0, 0, 0, ms, 15*ms, 50*ms, 100*ms).Truncate(unit)
+	b.confirm = max(b.confirm, pick(c, 0, 20*ms, 100*ms))
+	b.room = room()
 }
 
 // makeLonely leaves a world one address or two, which are known from the start and
@@ -277,7 +338,7 @@ func randomFound(c chooser, grouped bool, pools ...[]string) []Candidate {
 func randomCandidate(c chooser, grouped bool, addr string) Candidate {
 	candidate := candidateAt(addr)
 	if c.IntN(8) == 0 {
-		candidate.Skip = pick(c, SkipDenied, SkipFamily, SkipProtocol)
+		candidate.Skip = pick(c, SkipDenied, SkipFamily, SkipProtocol, SkipSource)
 	}
 	candidate.Expect = randomExpectation(c)
 	if grouped {

@@ -62,6 +62,31 @@ func TestThousandAtOnce(t *testing.T) {
 	}
 }
 
+// TestThousandDeferred: there is room for none, and then for all.
+func TestThousandDeferred(t *testing.T) {
+	cfg := Default()
+	cfg.Strategy = AllAtOnce
+	w := refusingWorld(cfg)
+	for endpoint, b := range w.endpoints {
+		b.full, b.room = DeferInFlight, 100*ms
+		w.endpoints[endpoint] = b
+	}
+	h := w.run(t, new(Race))
+	proceeds := 0
+	for _, entry := range h.log() {
+		if entry.Action.Kind != Proceed {
+			continue
+		}
+		if entry.At != 100*ms || entry.Action.Attempt != proceeds {
+			t.Fatalf("%v, want attempt %d at 100 ms", entry, proceeds)
+		}
+		proceeds++
+	}
+	if got, want := resultOf(h).end, "exhausted at 100.1ms"; proceeds != thousand || got != want {
+		t.Errorf("%d proceed, %s, want %s", proceeds, got, want)
+	}
+}
+
 // TestThousandInGroups: H3-39 at length. All of a group start before any of the next,
 // and within a group the families take turns as long as there are both.
 func TestThousandInGroups(t *testing.T) {

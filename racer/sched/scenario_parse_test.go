@@ -41,13 +41,16 @@ const exampleName = "example.com"
 //	192.0.2.1:443 starts late by 3ms, connects after 20ms, cancels after 5ms
 //	192.0.2.1:443 tcp up after 20ms, connects after 30ms
 //	192.0.2.1:443 silent; 2nd: connects after 20ms
+//	192.0.2.1:443 deferred for rate, admitted after 100ms, connects after 20ms
+//	192.0.2.1:443 deferred after 2ms for descriptors, never admitted
 //	stop at 300ms deadline_near
 //	asleep from 15ms to 25ms
 //	expect starts: 0 at 0s, 1 at 250ms
 //
 // Times are counted from when the question was asked, from the start of an attempt
 // or, once a stage of it is done, from when it was allowed to proceed. "2nd" is a
-// backup attempt. An answer of "service" is positive also without addresses; one of
+// backup attempt. What is deferred says for which reason, and after which time if
+// that is not at once; "admitted" counts from then. An answer of "service" is positive also without addresses; one of
 // "alias" is that and has something to follow. Questions that are not asked at the
 // beginning must be in some answer's "follow" or in "last-resort".
 //
@@ -416,12 +419,16 @@ func parseBehaviour(phrases string) (b behaviour, err error) {
 		if err := b.learn(p); err != nil {
 			return b, err
 		}
-		if p == "silent" || p == "fails to start" || strings.HasPrefix(p, "connects after ") || strings.HasPrefix(p, "refuses after ") {
+		if p == "silent" || p == "fails to start" || p == "never admitted" || strings.HasPrefix(p, "connects after ") || strings.HasPrefix(p, "refuses after ") {
 			endings++
 		}
 	}
 	if endings != 1 {
 		return b, fmt.Errorf("%q has %d ends", phrases, endings)
+	}
+	admitted := strings.Contains(phrases, "admitted")
+	if admitted != (b.full != DeferNone) || strings.Count(phrases, "admitted") > 1 {
+		return b, fmt.Errorf("%q: what is deferred, and nothing else, says once when it is admitted", phrases)
 	}
 	return b, nil
 }
@@ -432,6 +439,12 @@ func (b *behaviour) learn(words string) (err error) {
 	case words == "silent":
 	case words == "fails to start":
 		b.unable = true
+	case words == "never admitted":
+		b.room = -1
+	case strings.HasPrefix(words, "admitted after "):
+		b.room, err = phrase(words, "admitted after ")
+	case strings.HasPrefix(words, "deferred "):
+		err = b.deferral(strings.TrimPrefix(words, "deferred "))
 	case words == "connects although cancelled":
 		b.stubborn = true
 	case strings.HasPrefix(words, "tcp up after "):
@@ -453,6 +466,21 @@ func (b *behaviour) learn(words string) (err error) {
 	default:
 		err = unknown(words)
 	}
+	return err
+}
+
+// deferral reads "for rate" and "after 2ms for rate".
+func (b *behaviour) deferral(words string) (err error) {
+	when, why, ok := strings.Cut(" "+words, " for ")
+	if !ok {
+		return unknown(words)
+	}
+	if when != "" {
+		if b.lateFull, err = phrase(when, " after "); err != nil {
+			return err
+		}
+	}
+	b.full, err = named[DeferReason](deferNames, why)
 	return err
 }
 
@@ -542,6 +570,16 @@ func TestParseScenarioRejects(t *testing.T) {
 		"given: 192.0.2.1:443\n192.0.2.1:443 silent, 2nd: silent",
 		"given: 192.0.2.1:443\n192.0.2.1:443 silent\n192.0.2.1:443 silent",
 		"given: 192.0.2.1:443\n192.0.2.2:443 silent",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred for rate, silent",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred for fun, never admitted",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred, never admitted",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred after 2 for rate, never admitted",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred within 2ms for rate, never admitted",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred for rate, admitted after 2ms, never admitted",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred for rate, never admitted, silent",
+		"given: 192.0.2.1:443\n192.0.2.1:443 deferred for rate, admitted after 2, silent",
+		"given: 192.0.2.1:443\n192.0.2.1:443 never admitted",
+		"given: 192.0.2.1:443\n192.0.2.1:443 admitted after 2ms, silent",
 		"stop at 300ms bored",
 		"stop 300ms",
 		"asleep 20ms to 30ms",

@@ -44,6 +44,8 @@ func (e Event) String() string {
 		return e.resolvedString()
 	case Stopped:
 		return fmt.Sprintf("stopped (%s)", e.End)
+	case Deferred:
+		return fmt.Sprintf("deferred attempt %d (%s)", e.Attempt, e.Defer)
 	case Failed:
 		return fmt.Sprintf("failed attempt %d (%s)", e.Attempt, e.Failure.Type)
 	default:

@@ -26,6 +26,8 @@ func TestEntryString(t *testing.T) {
 		{event(Event{Kind: Connected, Attempt: 2}), "1.5ms connected attempt 2"},
 		{event(Event{Kind: Failed, Attempt: 2, Failure: Failure{Type: "connection_refused"}}), "1.5ms failed attempt 2 (connection_refused)"},
 		{event(Event{Kind: Cancelled, Attempt: 2}), "1.5ms cancelled attempt 2"},
+		{event(Event{Kind: Deferred, Attempt: 2, Defer: DeferCallerRate}), "1.5ms deferred attempt 2 (caller_rate)"},
+		{event(Event{Kind: Admitted, Attempt: 2}), "1.5ms admitted attempt 2"},
 		{event(Event{Kind: Stopped, End: EndDeadlineNear}), "1.5ms stopped (deadline_near)"},
 		{action(Action{Kind: Query, Question: 1}), "250ms query question 1"},
 		{action(Action{Kind: Start, Attempt: 1, Candidate: 2, Trigger: TriggerAttemptDelay}), "250ms start attempt 1 candidate 2 (attempt_delay)"},
@@ -71,9 +73,11 @@ func TestWords(t *testing.T) {
 	checkWords(t, V3, V2)
 	checkWords(t, Staggered, Adaptive)
 	checkWords(t, A, SVCB)
-	checkWords(t, Resolved, Stopped)
+	checkWords(t, Resolved, Admitted)
+	checkWords(t, DeferNone, DeferPrefixRate)
 	checkWords(t, Positive, Broken)
-	checkWords(t, SkipNone, SkipProtocol)
+	checkWords(t, SkipNone, SkipSource)
+	checkWords(t, PhaseTCP, PhaseFirstByte)
 	checkWords(t, FaultUnknown, FaultHost)
 	checkWords(t, Query, Finish)
 	checkWords(t, TriggerFirst, TriggerBackup)

@@ -34,15 +34,10 @@ func (r *Race) trigger(t turn) Trigger {
 	}
 }
 
-// hurried says that the latest attempt, backups aside, has not had its whole delay:
-// it starts the next one because it failed.
-func (r *Race) hurried() bool {
-	i := len(r.attempts) - 1
-	for r.attempts[i].backup {
-		i--
-	}
-	return r.now < r.granted(&r.attempts[i])
-}
+// hurried says that the youngest attempt, backups aside, has not had its whole delay:
+// it starts the next one because it failed. That is not always the latest that was asked
+// for, since one that was deferred may start after it.
+func (r *Race) hurried() bool { return r.now < r.granted(&r.attempts[r.youngest]) }
 
 // afterFirst is the trigger of an attempt after the first, when all others start at
 // once.
@@ -53,7 +48,7 @@ func (r *Race) afterFirst(id int) Trigger {
 		return TriggerSlotFree
 	case r.candidates[id].known > chance:
 		return TriggerNewAddress
-	case r.attempts[0].alone():
+	case r.attempts[0].holdsTurn():
 		return TriggerAttemptDelay
 	default:
 		return TriggerFailure

@@ -92,13 +92,20 @@ func (a *account) delayPassed(f *try) bool {
 	return false
 }
 
-// youngest is the latest attempt before one that was not a backup.
+// youngest is the attempt that has started, failed to or was deferred last when another
+// one starts, backups aside.
 func (a *account) youngest(f *try) *try {
-	i := f.Attempt - 1
-	for a.tries[i].Trigger == TriggerBackup {
-		i--
+	best := &a.tries[0]
+	for _, e := range a.events(f.asked) {
+		if e.Kind != Started && e.Kind != Deferred && e.Kind != Failed {
+			continue
+		}
+		told := &a.tries[e.Attempt]
+		if told.Trigger != TriggerBackup && (e.Kind != Failed || told.begun == never) {
+			best = told
+		}
 	}
-	return &a.tries[i]
+	return best
 }
 
 // delayCame says that it was the delay of the youngest attempt that has passed, and

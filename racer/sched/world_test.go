@@ -47,8 +47,13 @@ func (a *answer) answers(id int, q Question) bool {
 
 // behaviour is what an endpoint does to an attempt.
 type behaviour struct {
-	late   time.Duration // from Start to Started
+	late   time.Duration // from Start, or the Proceed of what was deferred, to Started
 	unable bool          // Failed instead of Started
+	// full is why the attempt can't start yet: Deferred comes instead of Started.
+	full DeferReason
+	// lateFull is from Start to Deferred, and room from there to Admitted. Negative: that
+	// never comes.
+	lateFull, room time.Duration
 	// stages are the parts of a handshake before the last one. Each Progressed comes
 	// that long after Started or the Proceed before it.
 	stages []time.Duration

@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -278,6 +279,8 @@ const (
 	// It has no protocol in common with the client (RFC 9460 section 7.1.2). Nothing
 	// brings protocols yet.
 	SkipReason_SKIP_REASON_NO_COMMON_PROTOCOL SkipReason = 5
+	// options.source has no address of its family.
+	SkipReason_SKIP_REASON_SOURCE_EXCLUDED SkipReason = 6
 )
 
 // Enum value maps for SkipReason.
@@ -289,6 +292,7 @@ var (
 		3: "SKIP_REASON_DUPLICATE",
 		4: "SKIP_REASON_TOO_MANY_ADDRESSES",
 		5: "SKIP_REASON_NO_COMMON_PROTOCOL",
+		6: "SKIP_REASON_SOURCE_EXCLUDED",
 	}
 	SkipReason_value = map[string]int32{
 		"SKIP_REASON_UNSPECIFIED":        0,
@@ -297,6 +301,7 @@ var (
 		"SKIP_REASON_DUPLICATE":          3,
 		"SKIP_REASON_TOO_MANY_ADDRESSES": 4,
 		"SKIP_REASON_NO_COMMON_PROTOCOL": 5,
+		"SKIP_REASON_SOURCE_EXCLUDED":    6,
 	}
 )
 
@@ -470,6 +475,14 @@ const (
 	// The TCP handshake, from the SYN to its answer as the kernel saw it; where the
 	// kernel does not say, to the moment the daemon learned of it.
 	PhaseKind_PHASE_KIND_TCP_CONNECT PhaseKind = 1
+	// The TLS handshake, the verification of the certificate included.
+	PhaseKind_PHASE_KIND_TLS_HANDSHAKE PhaseKind = 2
+	// From the first byte of an HTTP request to the first byte of its response.
+	PhaseKind_PHASE_KIND_HTTP_RESPONSE PhaseKind = 3
+	// A call of grpc.health.v1.Health/Check.
+	PhaseKind_PHASE_KIND_GRPC_HEALTH PhaseKind = 4
+	// The wait for the first byte that the peer sends by itself.
+	PhaseKind_PHASE_KIND_FIRST_BYTE PhaseKind = 5
 )
 
 // Enum value maps for PhaseKind.
@@ -477,10 +490,18 @@ var (
 	PhaseKind_name = map[int32]string{
 		0: "PHASE_KIND_UNSPECIFIED",
 		1: "PHASE_KIND_TCP_CONNECT",
+		2: "PHASE_KIND_TLS_HANDSHAKE",
+		3: "PHASE_KIND_HTTP_RESPONSE",
+		4: "PHASE_KIND_GRPC_HEALTH",
+		5: "PHASE_KIND_FIRST_BYTE",
 	}
 	PhaseKind_value = map[string]int32{
-		"PHASE_KIND_UNSPECIFIED": 0,
-		"PHASE_KIND_TCP_CONNECT": 1,
+		"PHASE_KIND_UNSPECIFIED":   0,
+		"PHASE_KIND_TCP_CONNECT":   1,
+		"PHASE_KIND_TLS_HANDSHAKE": 2,
+		"PHASE_KIND_HTTP_RESPONSE": 3,
+		"PHASE_KIND_GRPC_HEALTH":   4,
+		"PHASE_KIND_FIRST_BYTE":    5,
 	}
 )
 
@@ -509,6 +530,88 @@ func (x PhaseKind) Number() protoreflect.EnumNumber {
 // Deprecated: Use PhaseKind.Descriptor instead.
 func (PhaseKind) EnumDescriptor() ([]byte, []int) {
 	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
+}
+
+// DeferReason says which of the daemon's budgets an attempt had to wait for. The list
+// will grow.
+type DeferReason int32
+
+const (
+	// Not said.
+	DeferReason_DEFER_REASON_UNSPECIFIED DeferReason = 0
+	// The descriptors of the daemon's process.
+	DeferReason_DEFER_REASON_DESCRIPTORS DeferReason = 1
+	// The attempts in flight of the whole daemon.
+	DeferReason_DEFER_REASON_IN_FLIGHT DeferReason = 2
+	// The attempts per second of the whole daemon.
+	DeferReason_DEFER_REASON_RATE DeferReason = 3
+	// The attempts in flight of the caller.
+	DeferReason_DEFER_REASON_CALLER_IN_FLIGHT DeferReason = 4
+	// The attempts per second of the caller.
+	DeferReason_DEFER_REASON_CALLER_RATE DeferReason = 5
+	// The attempts in flight to the same address and port, of all races.
+	DeferReason_DEFER_REASON_DESTINATION_IN_FLIGHT DeferReason = 6
+	// The attempts per second to the same address and port, of all races.
+	DeferReason_DEFER_REASON_DESTINATION_RATE DeferReason = 7
+	// The attempts in flight to the same network (/24, /48), of all races.
+	DeferReason_DEFER_REASON_PREFIX_IN_FLIGHT DeferReason = 8
+	// The attempts per second to the same network (/24, /48), of all races.
+	DeferReason_DEFER_REASON_PREFIX_RATE DeferReason = 9
+)
+
+// Enum value maps for DeferReason.
+var (
+	DeferReason_name = map[int32]string{
+		0: "DEFER_REASON_UNSPECIFIED",
+		1: "DEFER_REASON_DESCRIPTORS",
+		2: "DEFER_REASON_IN_FLIGHT",
+		3: "DEFER_REASON_RATE",
+		4: "DEFER_REASON_CALLER_IN_FLIGHT",
+		5: "DEFER_REASON_CALLER_RATE",
+		6: "DEFER_REASON_DESTINATION_IN_FLIGHT",
+		7: "DEFER_REASON_DESTINATION_RATE",
+		8: "DEFER_REASON_PREFIX_IN_FLIGHT",
+		9: "DEFER_REASON_PREFIX_RATE",
+	}
+	DeferReason_value = map[string]int32{
+		"DEFER_REASON_UNSPECIFIED":           0,
+		"DEFER_REASON_DESCRIPTORS":           1,
+		"DEFER_REASON_IN_FLIGHT":             2,
+		"DEFER_REASON_RATE":                  3,
+		"DEFER_REASON_CALLER_IN_FLIGHT":      4,
+		"DEFER_REASON_CALLER_RATE":           5,
+		"DEFER_REASON_DESTINATION_IN_FLIGHT": 6,
+		"DEFER_REASON_DESTINATION_RATE":      7,
+		"DEFER_REASON_PREFIX_IN_FLIGHT":      8,
+		"DEFER_REASON_PREFIX_RATE":           9,
+	}
+)
+
+func (x DeferReason) Enum() *DeferReason {
+	p := new(DeferReason)
+	*p = x
+	return p
+}
+
+func (x DeferReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeferReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_connrace_v1_candidate_proto_enumTypes[7].Descriptor()
+}
+
+func (DeferReason) Type() protoreflect.EnumType {
+	return &file_connrace_v1_candidate_proto_enumTypes[7]
+}
+
+func (x DeferReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeferReason.Descriptor instead.
+func (DeferReason) EnumDescriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
 }
 
 // Fault says whose trouble a failure is.
@@ -553,11 +656,11 @@ func (x Fault) String() string {
 }
 
 func (Fault) Descriptor() protoreflect.EnumDescriptor {
-	return file_connrace_v1_candidate_proto_enumTypes[7].Descriptor()
+	return file_connrace_v1_candidate_proto_enumTypes[8].Descriptor()
 }
 
 func (Fault) Type() protoreflect.EnumType {
-	return &file_connrace_v1_candidate_proto_enumTypes[7]
+	return &file_connrace_v1_candidate_proto_enumTypes[8]
 }
 
 func (x Fault) Number() protoreflect.EnumNumber {
@@ -566,7 +669,7 @@ func (x Fault) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Fault.Descriptor instead.
 func (Fault) EnumDescriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{8}
 }
 
 // Candidate is an endpoint that was, or could have been, tried.
@@ -787,10 +890,20 @@ type Attempt struct {
 	DelayBasis DelayBasis `protobuf:"varint,10,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
 	// What the kernel of the daemon's host knows of it. Unset where it tells nothing.
 	Kernel *KernelFacts `protobuf:"bytes,11,opt,name=kernel,proto3" json:"kernel,omitempty"`
-	// How much later than end_offset the daemon learned that it had connected: its own
-	// scheduling delay, which is not the network's. Unset where end_offset is not the
-	// kernel's.
-	NoticeDelay   *durationpb.Duration `protobuf:"bytes,12,opt,name=notice_delay,json=noticeDelay,proto3" json:"notice_delay,omitempty"`
+	// How much later than the end of its TCP handshake the daemon learned of that: its
+	// own scheduling delay, which is not the network's. Unset where the kernel does not
+	// say when the handshake ended.
+	NoticeDelay *durationpb.Duration `protobuf:"bytes,12,opt,name=notice_delay,json=noticeDelay,proto3" json:"notice_delay,omitempty"`
+	// That it had to wait for a budget of the daemon before it could start. Unset when it
+	// had not.
+	Deferral *Deferral `protobuf:"bytes,13,opt,name=deferral,proto3" json:"deferral,omitempty"`
+	// What is known of its TLS connection, also of one that failed. Unset when TLS was
+	// not spoken.
+	Tls *TlsFacts `protobuf:"bytes,14,opt,name=tls,proto3" json:"tls,omitempty"`
+	// The response to its HTTP request. Unset when there was none.
+	Http *HttpFacts `protobuf:"bytes,15,opt,name=http,proto3" json:"http,omitempty"`
+	// The health service's word, such as "SERVING". Empty when it gave none.
+	HealthStatus  string `protobuf:"bytes,16,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -909,6 +1022,353 @@ func (x *Attempt) GetNoticeDelay() *durationpb.Duration {
 	return nil
 }
 
+func (x *Attempt) GetDeferral() *Deferral {
+	if x != nil {
+		return x.Deferral
+	}
+	return nil
+}
+
+func (x *Attempt) GetTls() *TlsFacts {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Attempt) GetHttp() *HttpFacts {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+func (x *Attempt) GetHealthStatus() string {
+	if x != nil {
+		return x.HealthStatus
+	}
+	return ""
+}
+
+// Deferral is the wait of an attempt for a budget that all races of the daemon share.
+type Deferral struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the attempt was to start, from run.start_time.
+	StartOffset *durationpb.Duration `protobuf:"bytes,1,opt,name=start_offset,json=startOffset,proto3" json:"start_offset,omitempty"`
+	// How long it waited, until it started or was given up.
+	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	// What it waited for first.
+	Reason        DeferReason `protobuf:"varint,3,opt,name=reason,proto3,enum=connrace.v1.DeferReason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deferral) Reset() {
+	*x = Deferral{}
+	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deferral) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deferral) ProtoMessage() {}
+
+func (x *Deferral) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deferral.ProtoReflect.Descriptor instead.
+func (*Deferral) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Deferral) GetStartOffset() *durationpb.Duration {
+	if x != nil {
+		return x.StartOffset
+	}
+	return nil
+}
+
+func (x *Deferral) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *Deferral) GetReason() DeferReason {
+	if x != nil {
+		return x.Reason
+	}
+	return DeferReason_DEFER_REASON_UNSPECIFIED
+}
+
+// TlsFacts are what is known of a TLS connection.
+type TlsFacts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "TLS 1.3". Empty when none was agreed on.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// By its IANA name. Empty when none was agreed on.
+	CipherSuite string `protobuf:"bytes,2,opt,name=cipher_suite,json=cipherSuite,proto3" json:"cipher_suite,omitempty"`
+	// The protocol agreed on (ALPN). Empty: none.
+	AlpnProtocol string `protobuf:"bytes,3,opt,name=alpn_protocol,json=alpnProtocol,proto3" json:"alpn_protocol,omitempty"`
+	// The name, or the address, that the certificate was verified for.
+	ServerName string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// The certificate is for server_name, and its chain leads to a trusted root.
+	Verified bool `protobuf:"varint,5,opt,name=verified,proto3" json:"verified,omitempty"`
+	// What the peer presented, its own certificate first. At most 10.
+	Certificates []*CertificateFacts `protobuf:"bytes,6,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// When the first of certificates expires.
+	EarliestExpireTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=earliest_expire_time,json=earliestExpireTime,proto3" json:"earliest_expire_time,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *TlsFacts) Reset() {
+	*x = TlsFacts{}
+	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TlsFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TlsFacts) ProtoMessage() {}
+
+func (x *TlsFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TlsFacts.ProtoReflect.Descriptor instead.
+func (*TlsFacts) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TlsFacts) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *TlsFacts) GetCipherSuite() string {
+	if x != nil {
+		return x.CipherSuite
+	}
+	return ""
+}
+
+func (x *TlsFacts) GetAlpnProtocol() string {
+	if x != nil {
+		return x.AlpnProtocol
+	}
+	return ""
+}
+
+func (x *TlsFacts) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *TlsFacts) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *TlsFacts) GetCertificates() []*CertificateFacts {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *TlsFacts) GetEarliestExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EarliestExpireTime
+	}
+	return nil
+}
+
+// CertificateFacts are what is known of a certificate.
+type CertificateFacts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its subject, by RFC 2253.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Its issuer, by RFC 2253.
+	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The DNS names and addresses it is for. At most 100.
+	Names []string `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	// When it becomes valid.
+	ValidFromTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=valid_from_time,json=validFromTime,proto3" json:"valid_from_time,omitempty"`
+	// When it expires.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Its serial number in hexadecimal.
+	SerialNumber string `protobuf:"bytes,6,opt,name=serial_number,json=serialNumber,proto3" json:"serial_number,omitempty"`
+	// Its SHA-256 in hexadecimal.
+	Sha256Fingerprint string `protobuf:"bytes,7,opt,name=sha256_fingerprint,json=sha256Fingerprint,proto3" json:"sha256_fingerprint,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CertificateFacts) Reset() {
+	*x = CertificateFacts{}
+	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateFacts) ProtoMessage() {}
+
+func (x *CertificateFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateFacts.ProtoReflect.Descriptor instead.
+func (*CertificateFacts) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CertificateFacts) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *CertificateFacts) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *CertificateFacts) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *CertificateFacts) GetValidFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ValidFromTime
+	}
+	return nil
+}
+
+func (x *CertificateFacts) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *CertificateFacts) GetSerialNumber() string {
+	if x != nil {
+		return x.SerialNumber
+	}
+	return ""
+}
+
+func (x *CertificateFacts) GetSha256Fingerprint() string {
+	if x != nil {
+		return x.Sha256Fingerprint
+	}
+	return ""
+}
+
+// HttpFacts are what is known of an HTTP response.
+type HttpFacts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as 200.
+	Status int32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	// Such as "HTTP/1.1".
+	Protocol      string `protobuf:"bytes,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HttpFacts) Reset() {
+	*x = HttpFacts{}
+	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HttpFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HttpFacts) ProtoMessage() {}
+
+func (x *HttpFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HttpFacts.ProtoReflect.Descriptor instead.
+func (*HttpFacts) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HttpFacts) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *HttpFacts) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
 // KernelFacts are what a kernel knows of an attempt.
 type KernelFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -936,7 +1396,7 @@ type KernelFacts struct {
 
 func (x *KernelFacts) Reset() {
 	*x = KernelFacts{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1408,7 @@ func (x *KernelFacts) String() string {
 func (*KernelFacts) ProtoMessage() {}
 
 func (x *KernelFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[2]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1421,7 @@ func (x *KernelFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KernelFacts.ProtoReflect.Descriptor instead.
 func (*KernelFacts) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{2}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *KernelFacts) GetRtt() *durationpb.Duration {
@@ -1038,7 +1498,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1510,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[3]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1523,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{3}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Phase) GetKind() PhaseKind {
@@ -1106,14 +1566,16 @@ type Failure struct {
 	// A sentence for a person.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Whose trouble it is.
-	Fault         Fault `protobuf:"varint,4,opt,name=fault,proto3,enum=connrace.v1.Fault" json:"fault,omitempty"`
+	Fault Fault `protobuf:"varint,4,opt,name=fault,proto3,enum=connrace.v1.Fault" json:"fault,omitempty"`
+	// The ICMP message that brought it. Unset when none did.
+	Icmp          *IcmpFacts `protobuf:"bytes,5,opt,name=icmp,proto3" json:"icmp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1587,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[4]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1600,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{4}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Failure) GetErrorType() string {
@@ -1167,6 +1629,87 @@ func (x *Failure) GetFault() Fault {
 		return x.Fault
 	}
 	return Fault_FAULT_UNSPECIFIED
+}
+
+func (x *Failure) GetIcmp() *IcmpFacts {
+	if x != nil {
+		return x.Icmp
+	}
+	return nil
+}
+
+// IcmpFacts are an ICMP or ICMPv6 error message about an attempt.
+type IcmpFacts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its type.
+	Type int32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Its code.
+	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// Both in a stable word such as "admin_prohibited"; "other" where there is none.
+	Word string `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`
+	// The address of who sent it: a router, the target itself, or the daemon's host, whose
+	// next hop does not answer or whose firewall forbids it.
+	SenderAddress string `protobuf:"bytes,4,opt,name=sender_address,json=senderAddress,proto3" json:"sender_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IcmpFacts) Reset() {
+	*x = IcmpFacts{}
+	mi := &file_connrace_v1_candidate_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IcmpFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IcmpFacts) ProtoMessage() {}
+
+func (x *IcmpFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_candidate_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IcmpFacts.ProtoReflect.Descriptor instead.
+func (*IcmpFacts) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *IcmpFacts) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *IcmpFacts) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *IcmpFacts) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *IcmpFacts) GetSenderAddress() string {
+	if x != nil {
+		return x.SenderAddress
+	}
+	return ""
 }
 
 // Winner is the connection that came first.
@@ -1202,7 +1745,7 @@ type Winner struct {
 
 func (x *Winner) Reset() {
 	*x = Winner{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1757,7 @@ func (x *Winner) String() string {
 func (*Winner) ProtoMessage() {}
 
 func (x *Winner) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[5]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1770,7 @@ func (x *Winner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Winner.ProtoReflect.Descriptor instead.
 func (*Winner) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{5}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Winner) GetPosition() int32 {
@@ -1312,8 +1855,8 @@ type Cost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Attempts begun.
 	AttemptCount int32 `protobuf:"varint,1,opt,name=attempt_count,json=attemptCount,proto3" json:"attempt_count,omitempty"`
-	// Attempts that connected, the winner included. A server sees each of these
-	// as a connection that is accepted and closed without a byte.
+	// Attempts that succeeded, the winner included. Without options.criterion a server
+	// sees each of these as a connection that is accepted and closed without a byte.
 	ConnectedCount int32 `protobuf:"varint,2,opt,name=connected_count,json=connectedCount,proto3" json:"connected_count,omitempty"`
 	// Of those, the ones that lost: connections a caller who dials the winner
 	// alone would not have made.
@@ -1326,7 +1869,7 @@ type Cost struct {
 
 func (x *Cost) Reset() {
 	*x = Cost{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1881,7 @@ func (x *Cost) String() string {
 func (*Cost) ProtoMessage() {}
 
 func (x *Cost) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[6]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1894,7 @@ func (x *Cost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cost.ProtoReflect.Descriptor instead.
 func (*Cost) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{6}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cost) GetAttemptCount() int32 {
@@ -1400,7 +1943,7 @@ type Masked struct {
 
 func (x *Masked) Reset() {
 	*x = Masked{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1955,7 @@ func (x *Masked) String() string {
 func (*Masked) ProtoMessage() {}
 
 func (x *Masked) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[7]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1968,7 @@ func (x *Masked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Masked.ProtoReflect.Descriptor instead.
 func (*Masked) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{7}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Masked) GetFamilies() []AddressFamily {
@@ -1463,14 +2006,16 @@ type MaskedAddress struct {
 	// From the start of its attempt to the end of it.
 	Duration *durationpb.Duration `protobuf:"bytes,5,opt,name=duration,proto3" json:"duration,omitempty"`
 	// Why it failed; unset when it was silent.
-	Failure       *Failure `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`
+	// The stage that it failed in, or was in when it was given up.
+	Phase         PhaseKind `protobuf:"varint,7,opt,name=phase,proto3,enum=connrace.v1.PhaseKind" json:"phase,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MaskedAddress) Reset() {
 	*x = MaskedAddress{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +2027,7 @@ func (x *MaskedAddress) String() string {
 func (*MaskedAddress) ProtoMessage() {}
 
 func (x *MaskedAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[8]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +2040,7 @@ func (x *MaskedAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaskedAddress.ProtoReflect.Descriptor instead.
 func (*MaskedAddress) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{8}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MaskedAddress) GetPosition() int32 {
@@ -1540,6 +2085,13 @@ func (x *MaskedAddress) GetFailure() *Failure {
 	return nil
 }
 
+func (x *MaskedAddress) GetPhase() PhaseKind {
+	if x != nil {
+		return x.Phase
+	}
+	return PhaseKind_PHASE_KIND_UNSPECIFIED
+}
+
 // ScheduledStart is an attempt a race would make.
 type ScheduledStart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1562,7 +2114,7 @@ type ScheduledStart struct {
 
 func (x *ScheduledStart) Reset() {
 	*x = ScheduledStart{}
-	mi := &file_connrace_v1_candidate_proto_msgTypes[9]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +2126,7 @@ func (x *ScheduledStart) String() string {
 func (*ScheduledStart) ProtoMessage() {}
 
 func (x *ScheduledStart) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_candidate_proto_msgTypes[9]
+	mi := &file_connrace_v1_candidate_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +2139,7 @@ func (x *ScheduledStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduledStart.ProtoReflect.Descriptor instead.
 func (*ScheduledStart) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{9}
+	return file_connrace_v1_candidate_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ScheduledStart) GetPosition() int32 {
@@ -1636,7 +2188,7 @@ var File_connrace_v1_candidate_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\n" +
-	"\x1bconnrace/v1/candidate.proto\x12\vconnrace.v1\x1a\x19connrace/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\"\x94\x05\n" +
+	"\x1bconnrace/v1/candidate.proto\x12\vconnrace.v1\x1a\x19connrace/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x05\n" +
 	"\tCandidate\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x18\n" +
@@ -1657,7 +2209,7 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x0esource_address\x18\x0e \x01(\tR\rsourceAddress\x120\n" +
 	"\battempts\x18\x0f \x03(\v2\x14.connrace.v1.AttemptR\battempts\x12I\n" +
 	"\x13if_first_difference\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x11ifFirstDifferenceB\b\n" +
-	"\x06_index\"\xed\x04\n" +
+	"\x06_index\"\x9a\x06\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x125\n" +
 	"\atrigger\x18\x02 \x01(\x0e2\x1b.connrace.v1.AttemptTriggerR\atrigger\x12<\n" +
@@ -1673,7 +2225,36 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	" \x01(\x0e2\x17.connrace.v1.DelayBasisR\n" +
 	"delayBasis\x120\n" +
 	"\x06kernel\x18\v \x01(\v2\x18.connrace.v1.KernelFactsR\x06kernel\x12<\n" +
-	"\fnotice_delay\x18\f \x01(\v2\x19.google.protobuf.DurationR\vnoticeDelay\"\xa3\x02\n" +
+	"\fnotice_delay\x18\f \x01(\v2\x19.google.protobuf.DurationR\vnoticeDelay\x121\n" +
+	"\bdeferral\x18\r \x01(\v2\x15.connrace.v1.DeferralR\bdeferral\x12'\n" +
+	"\x03tls\x18\x0e \x01(\v2\x15.connrace.v1.TlsFactsR\x03tls\x12*\n" +
+	"\x04http\x18\x0f \x01(\v2\x16.connrace.v1.HttpFactsR\x04http\x12#\n" +
+	"\rhealth_status\x18\x10 \x01(\tR\fhealthStatus\"\xb1\x01\n" +
+	"\bDeferral\x12<\n" +
+	"\fstart_offset\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vstartOffset\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x120\n" +
+	"\x06reason\x18\x03 \x01(\x0e2\x18.connrace.v1.DeferReasonR\x06reason\"\xba\x02\n" +
+	"\bTlsFacts\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12!\n" +
+	"\fcipher_suite\x18\x02 \x01(\tR\vcipherSuite\x12#\n" +
+	"\ralpn_protocol\x18\x03 \x01(\tR\falpnProtocol\x12\x1f\n" +
+	"\vserver_name\x18\x04 \x01(\tR\n" +
+	"serverName\x12\x1a\n" +
+	"\bverified\x18\x05 \x01(\bR\bverified\x12A\n" +
+	"\fcertificates\x18\x06 \x03(\v2\x1d.connrace.v1.CertificateFactsR\fcertificates\x12L\n" +
+	"\x14earliest_expire_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x12earliestExpireTime\"\xaf\x02\n" +
+	"\x10CertificateFacts\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
+	"\x06issuer\x18\x02 \x01(\tR\x06issuer\x12\x14\n" +
+	"\x05names\x18\x03 \x03(\tR\x05names\x12B\n" +
+	"\x0fvalid_from_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rvalidFromTime\x12;\n" +
+	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12#\n" +
+	"\rserial_number\x18\x06 \x01(\tR\fserialNumber\x12-\n" +
+	"\x12sha256_fingerprint\x18\a \x01(\tR\x11sha256Fingerprint\"?\n" +
+	"\tHttpFacts\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x1a\n" +
+	"\bprotocol\x18\x02 \x01(\tR\bprotocol\"\xa3\x02\n" +
 	"\vKernelFacts\x12+\n" +
 	"\x03rtt\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03rtt\x12>\n" +
 	"\rrtt_deviation\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\frttDeviation\x12(\n" +
@@ -1690,13 +2271,19 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\fstart_offset\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vstartOffset\x125\n" +
 	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x1d\n" +
 	"\n" +
-	"error_type\x18\x04 \x01(\tR\terrorType\"\x82\x01\n" +
+	"error_type\x18\x04 \x01(\tR\terrorType\"\xae\x01\n" +
 	"\aFailure\x12\x1d\n" +
 	"\n" +
 	"error_type\x18\x01 \x01(\tR\terrorType\x12\x14\n" +
 	"\x05errno\x18\x02 \x01(\tR\x05errno\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12(\n" +
-	"\x05fault\x18\x04 \x01(\x0e2\x12.connrace.v1.FaultR\x05fault\"\xab\x03\n" +
+	"\x05fault\x18\x04 \x01(\x0e2\x12.connrace.v1.FaultR\x05fault\x12*\n" +
+	"\x04icmp\x18\x05 \x01(\v2\x16.connrace.v1.IcmpFactsR\x04icmp\"n\n" +
+	"\tIcmpFacts\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\x05R\x04type\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x12\n" +
+	"\x04word\x18\x03 \x01(\tR\x04word\x12%\n" +
+	"\x0esender_address\x18\x04 \x01(\tR\rsenderAddress\"\xab\x03\n" +
 	"\x06Winner\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x18\n" +
@@ -1720,14 +2307,15 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x06Masked\x126\n" +
 	"\bfamilies\x18\x01 \x03(\x0e2\x1a.connrace.v1.AddressFamilyR\bfamilies\x128\n" +
 	"\taddresses\x18\x02 \x03(\v2\x1a.connrace.v1.MaskedAddressR\taddresses\x12\x18\n" +
-	"\asummary\x18\x03 \x01(\tR\asummary\"\x92\x02\n" +
+	"\asummary\x18\x03 \x01(\tR\asummary\"\xc0\x02\n" +
 	"\rMaskedAddress\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x122\n" +
 	"\x06family\x18\x03 \x01(\x0e2\x1a.connrace.v1.AddressFamilyR\x06family\x12.\n" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x14.connrace.v1.OutcomeR\aoutcome\x125\n" +
 	"\bduration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12.\n" +
-	"\afailure\x18\x06 \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xb7\x02\n" +
+	"\afailure\x18\x06 \x01(\v2\x14.connrace.v1.FailureR\afailure\x12,\n" +
+	"\x05phase\x18\a \x01(\x0e2\x16.connrace.v1.PhaseKindR\x05phase\"\xb7\x02\n" +
 	"\x0eScheduledStart\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12<\n" +
@@ -1769,7 +2357,7 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x11OUTCOME_WITHDRAWN\x10\b\x12\x17\n" +
 	"\x13OUTCOME_NOT_STARTED\x10\t\x12\x13\n" +
 	"\x0fOUTCOME_SKIPPED\x10\n" +
-	"*\xcf\x01\n" +
+	"*\xf0\x01\n" +
 	"\n" +
 	"SkipReason\x12\x1b\n" +
 	"\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12 \n" +
@@ -1777,7 +2365,8 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x1bSKIP_REASON_FAMILY_EXCLUDED\x10\x02\x12\x19\n" +
 	"\x15SKIP_REASON_DUPLICATE\x10\x03\x12\"\n" +
 	"\x1eSKIP_REASON_TOO_MANY_ADDRESSES\x10\x04\x12\"\n" +
-	"\x1eSKIP_REASON_NO_COMMON_PROTOCOL\x10\x05*\x89\x02\n" +
+	"\x1eSKIP_REASON_NO_COMMON_PROTOCOL\x10\x05\x12\x1f\n" +
+	"\x1bSKIP_REASON_SOURCE_EXCLUDED\x10\x06*\x89\x02\n" +
 	"\x0eAttemptTrigger\x12\x1f\n" +
 	"\x1bATTEMPT_TRIGGER_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ATTEMPT_TRIGGER_FIRST\x10\x01\x12!\n" +
@@ -1793,10 +2382,25 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\x16DELAY_BASIS_CONFIGURED\x10\x01\x12\x1d\n" +
 	"\x19DELAY_BASIS_NOTHING_KNOWN\x10\x02\x12&\n" +
 	"\"DELAY_BASIS_RETRANSMISSION_TIMEOUT\x10\x03\x12\x18\n" +
-	"\x14DELAY_BASIS_QUANTILE\x10\x04*C\n" +
+	"\x14DELAY_BASIS_QUANTILE\x10\x04*\xb6\x01\n" +
 	"\tPhaseKind\x12\x1a\n" +
 	"\x16PHASE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16PHASE_KIND_TCP_CONNECT\x10\x01*P\n" +
+	"\x16PHASE_KIND_TCP_CONNECT\x10\x01\x12\x1c\n" +
+	"\x18PHASE_KIND_TLS_HANDSHAKE\x10\x02\x12\x1c\n" +
+	"\x18PHASE_KIND_HTTP_RESPONSE\x10\x03\x12\x1a\n" +
+	"\x16PHASE_KIND_GRPC_HEALTH\x10\x04\x12\x19\n" +
+	"\x15PHASE_KIND_FIRST_BYTE\x10\x05*\xc9\x02\n" +
+	"\vDeferReason\x12\x1c\n" +
+	"\x18DEFER_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18DEFER_REASON_DESCRIPTORS\x10\x01\x12\x1a\n" +
+	"\x16DEFER_REASON_IN_FLIGHT\x10\x02\x12\x15\n" +
+	"\x11DEFER_REASON_RATE\x10\x03\x12!\n" +
+	"\x1dDEFER_REASON_CALLER_IN_FLIGHT\x10\x04\x12\x1c\n" +
+	"\x18DEFER_REASON_CALLER_RATE\x10\x05\x12&\n" +
+	"\"DEFER_REASON_DESTINATION_IN_FLIGHT\x10\x06\x12!\n" +
+	"\x1dDEFER_REASON_DESTINATION_RATE\x10\a\x12!\n" +
+	"\x1dDEFER_REASON_PREFIX_IN_FLIGHT\x10\b\x12\x1c\n" +
+	"\x18DEFER_REASON_PREFIX_RATE\x10\t*P\n" +
 	"\x05Fault\x12\x15\n" +
 	"\x11FAULT_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fFAULT_TARGET\x10\x01\x12\x0e\n" +
@@ -1817,72 +2421,91 @@ func file_connrace_v1_candidate_proto_rawDescGZIP() []byte {
 	return file_connrace_v1_candidate_proto_rawDescData
 }
 
-var file_connrace_v1_candidate_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_connrace_v1_candidate_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_connrace_v1_candidate_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
+var file_connrace_v1_candidate_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_connrace_v1_candidate_proto_goTypes = []any{
-	(Origin)(0),                 // 0: connrace.v1.Origin
-	(RankReason)(0),             // 1: connrace.v1.RankReason
-	(Outcome)(0),                // 2: connrace.v1.Outcome
-	(SkipReason)(0),             // 3: connrace.v1.SkipReason
-	(AttemptTrigger)(0),         // 4: connrace.v1.AttemptTrigger
-	(DelayBasis)(0),             // 5: connrace.v1.DelayBasis
-	(PhaseKind)(0),              // 6: connrace.v1.PhaseKind
-	(Fault)(0),                  // 7: connrace.v1.Fault
-	(*Candidate)(nil),           // 8: connrace.v1.Candidate
-	(*Attempt)(nil),             // 9: connrace.v1.Attempt
-	(*KernelFacts)(nil),         // 10: connrace.v1.KernelFacts
-	(*Phase)(nil),               // 11: connrace.v1.Phase
-	(*Failure)(nil),             // 12: connrace.v1.Failure
-	(*Winner)(nil),              // 13: connrace.v1.Winner
-	(*Cost)(nil),                // 14: connrace.v1.Cost
-	(*Masked)(nil),              // 15: connrace.v1.Masked
-	(*MaskedAddress)(nil),       // 16: connrace.v1.MaskedAddress
-	(*ScheduledStart)(nil),      // 17: connrace.v1.ScheduledStart
-	(AddressFamily)(0),          // 18: connrace.v1.AddressFamily
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(Origin)(0),                   // 0: connrace.v1.Origin
+	(RankReason)(0),               // 1: connrace.v1.RankReason
+	(Outcome)(0),                  // 2: connrace.v1.Outcome
+	(SkipReason)(0),               // 3: connrace.v1.SkipReason
+	(AttemptTrigger)(0),           // 4: connrace.v1.AttemptTrigger
+	(DelayBasis)(0),               // 5: connrace.v1.DelayBasis
+	(PhaseKind)(0),                // 6: connrace.v1.PhaseKind
+	(DeferReason)(0),              // 7: connrace.v1.DeferReason
+	(Fault)(0),                    // 8: connrace.v1.Fault
+	(*Candidate)(nil),             // 9: connrace.v1.Candidate
+	(*Attempt)(nil),               // 10: connrace.v1.Attempt
+	(*Deferral)(nil),              // 11: connrace.v1.Deferral
+	(*TlsFacts)(nil),              // 12: connrace.v1.TlsFacts
+	(*CertificateFacts)(nil),      // 13: connrace.v1.CertificateFacts
+	(*HttpFacts)(nil),             // 14: connrace.v1.HttpFacts
+	(*KernelFacts)(nil),           // 15: connrace.v1.KernelFacts
+	(*Phase)(nil),                 // 16: connrace.v1.Phase
+	(*Failure)(nil),               // 17: connrace.v1.Failure
+	(*IcmpFacts)(nil),             // 18: connrace.v1.IcmpFacts
+	(*Winner)(nil),                // 19: connrace.v1.Winner
+	(*Cost)(nil),                  // 20: connrace.v1.Cost
+	(*Masked)(nil),                // 21: connrace.v1.Masked
+	(*MaskedAddress)(nil),         // 22: connrace.v1.MaskedAddress
+	(*ScheduledStart)(nil),        // 23: connrace.v1.ScheduledStart
+	(AddressFamily)(0),            // 24: connrace.v1.AddressFamily
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_connrace_v1_candidate_proto_depIdxs = []int32{
-	18, // 0: connrace.v1.Candidate.family:type_name -> connrace.v1.AddressFamily
+	24, // 0: connrace.v1.Candidate.family:type_name -> connrace.v1.AddressFamily
 	0,  // 1: connrace.v1.Candidate.origin:type_name -> connrace.v1.Origin
 	2,  // 2: connrace.v1.Candidate.outcome:type_name -> connrace.v1.Outcome
 	3,  // 3: connrace.v1.Candidate.skip_reason:type_name -> connrace.v1.SkipReason
 	1,  // 4: connrace.v1.Candidate.rank_reason:type_name -> connrace.v1.RankReason
-	9,  // 5: connrace.v1.Candidate.attempts:type_name -> connrace.v1.Attempt
-	19, // 6: connrace.v1.Candidate.if_first_difference:type_name -> google.protobuf.Duration
+	10, // 5: connrace.v1.Candidate.attempts:type_name -> connrace.v1.Attempt
+	25, // 6: connrace.v1.Candidate.if_first_difference:type_name -> google.protobuf.Duration
 	4,  // 7: connrace.v1.Attempt.trigger:type_name -> connrace.v1.AttemptTrigger
-	19, // 8: connrace.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
-	19, // 9: connrace.v1.Attempt.end_offset:type_name -> google.protobuf.Duration
-	11, // 10: connrace.v1.Attempt.phases:type_name -> connrace.v1.Phase
+	25, // 8: connrace.v1.Attempt.start_offset:type_name -> google.protobuf.Duration
+	25, // 9: connrace.v1.Attempt.end_offset:type_name -> google.protobuf.Duration
+	16, // 10: connrace.v1.Attempt.phases:type_name -> connrace.v1.Phase
 	2,  // 11: connrace.v1.Attempt.outcome:type_name -> connrace.v1.Outcome
-	12, // 12: connrace.v1.Attempt.failure:type_name -> connrace.v1.Failure
-	19, // 13: connrace.v1.Attempt.attempt_delay:type_name -> google.protobuf.Duration
+	17, // 12: connrace.v1.Attempt.failure:type_name -> connrace.v1.Failure
+	25, // 13: connrace.v1.Attempt.attempt_delay:type_name -> google.protobuf.Duration
 	5,  // 14: connrace.v1.Attempt.delay_basis:type_name -> connrace.v1.DelayBasis
-	10, // 15: connrace.v1.Attempt.kernel:type_name -> connrace.v1.KernelFacts
-	19, // 16: connrace.v1.Attempt.notice_delay:type_name -> google.protobuf.Duration
-	19, // 17: connrace.v1.KernelFacts.rtt:type_name -> google.protobuf.Duration
-	19, // 18: connrace.v1.KernelFacts.rtt_deviation:type_name -> google.protobuf.Duration
-	6,  // 19: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
-	19, // 20: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
-	19, // 21: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
-	7,  // 22: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
-	18, // 23: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
-	19, // 24: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
-	19, // 25: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
-	18, // 26: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
-	16, // 27: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
-	18, // 28: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
-	2,  // 29: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
-	19, // 30: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
-	12, // 31: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
-	19, // 32: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
-	4,  // 33: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
-	19, // 34: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
-	5,  // 35: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	15, // 15: connrace.v1.Attempt.kernel:type_name -> connrace.v1.KernelFacts
+	25, // 16: connrace.v1.Attempt.notice_delay:type_name -> google.protobuf.Duration
+	11, // 17: connrace.v1.Attempt.deferral:type_name -> connrace.v1.Deferral
+	12, // 18: connrace.v1.Attempt.tls:type_name -> connrace.v1.TlsFacts
+	14, // 19: connrace.v1.Attempt.http:type_name -> connrace.v1.HttpFacts
+	25, // 20: connrace.v1.Deferral.start_offset:type_name -> google.protobuf.Duration
+	25, // 21: connrace.v1.Deferral.duration:type_name -> google.protobuf.Duration
+	7,  // 22: connrace.v1.Deferral.reason:type_name -> connrace.v1.DeferReason
+	13, // 23: connrace.v1.TlsFacts.certificates:type_name -> connrace.v1.CertificateFacts
+	26, // 24: connrace.v1.TlsFacts.earliest_expire_time:type_name -> google.protobuf.Timestamp
+	26, // 25: connrace.v1.CertificateFacts.valid_from_time:type_name -> google.protobuf.Timestamp
+	26, // 26: connrace.v1.CertificateFacts.expire_time:type_name -> google.protobuf.Timestamp
+	25, // 27: connrace.v1.KernelFacts.rtt:type_name -> google.protobuf.Duration
+	25, // 28: connrace.v1.KernelFacts.rtt_deviation:type_name -> google.protobuf.Duration
+	6,  // 29: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
+	25, // 30: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
+	25, // 31: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
+	8,  // 32: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
+	18, // 33: connrace.v1.Failure.icmp:type_name -> connrace.v1.IcmpFacts
+	24, // 34: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
+	25, // 35: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
+	25, // 36: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
+	24, // 37: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
+	22, // 38: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
+	24, // 39: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
+	2,  // 40: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
+	25, // 41: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
+	17, // 42: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
+	6,  // 43: connrace.v1.MaskedAddress.phase:type_name -> connrace.v1.PhaseKind
+	25, // 44: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
+	4,  // 45: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
+	25, // 46: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
+	5,  // 47: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_candidate_proto_init() }
@@ -1892,14 +2515,14 @@ func file_connrace_v1_candidate_proto_init() {
 	}
 	file_connrace_v1_options_proto_init()
 	file_connrace_v1_candidate_proto_msgTypes[0].OneofWrappers = []any{}
-	file_connrace_v1_candidate_proto_msgTypes[5].OneofWrappers = []any{}
+	file_connrace_v1_candidate_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connrace_v1_candidate_proto_rawDesc), len(file_connrace_v1_candidate_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   10,
+			NumEnums:      9,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

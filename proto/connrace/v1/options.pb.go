@@ -377,6 +377,438 @@ func (x *SelectionOptions) GetMaxAddressesPerAnswer() int32 {
 	return 0
 }
 
+// SuccessCriterion says what an attempt must have done to count as a success. Others
+// are given up only when one has met it: an address that accepts connections and then
+// fails in TLS wins nothing. Unset or empty: TCP is up.
+type SuccessCriterion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TLS is spoken, and the peer's certificate verified, before anything else. Unset:
+	// no TLS.
+	Tls *TlsCheck `protobuf:"bytes,1,opt,name=tls,proto3" json:"tls,omitempty"`
+	// What must be answered then. Unset: nothing more.
+	//
+	// Types that are valid to be assigned to Application:
+	//
+	//	*SuccessCriterion_Http
+	//	*SuccessCriterion_GrpcHealth
+	//	*SuccessCriterion_FirstByte
+	Application   isSuccessCriterion_Application `protobuf_oneof:"application"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuccessCriterion) Reset() {
+	*x = SuccessCriterion{}
+	mi := &file_connrace_v1_options_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuccessCriterion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuccessCriterion) ProtoMessage() {}
+
+func (x *SuccessCriterion) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_options_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuccessCriterion.ProtoReflect.Descriptor instead.
+func (*SuccessCriterion) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SuccessCriterion) GetTls() *TlsCheck {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *SuccessCriterion) GetApplication() isSuccessCriterion_Application {
+	if x != nil {
+		return x.Application
+	}
+	return nil
+}
+
+func (x *SuccessCriterion) GetHttp() *HttpCheck {
+	if x != nil {
+		if x, ok := x.Application.(*SuccessCriterion_Http); ok {
+			return x.Http
+		}
+	}
+	return nil
+}
+
+func (x *SuccessCriterion) GetGrpcHealth() *GrpcHealthCheck {
+	if x != nil {
+		if x, ok := x.Application.(*SuccessCriterion_GrpcHealth); ok {
+			return x.GrpcHealth
+		}
+	}
+	return nil
+}
+
+func (x *SuccessCriterion) GetFirstByte() *FirstByteCheck {
+	if x != nil {
+		if x, ok := x.Application.(*SuccessCriterion_FirstByte); ok {
+			return x.FirstByte
+		}
+	}
+	return nil
+}
+
+type isSuccessCriterion_Application interface {
+	isSuccessCriterion_Application()
+}
+
+type SuccessCriterion_Http struct {
+	// An HTTP response of a status that counts as success.
+	Http *HttpCheck `protobuf:"bytes,2,opt,name=http,proto3,oneof"`
+}
+
+type SuccessCriterion_GrpcHealth struct {
+	// The answer SERVING of grpc.health.v1.
+	GrpcHealth *GrpcHealthCheck `protobuf:"bytes,3,opt,name=grpc_health,json=grpcHealth,proto3,oneof"`
+}
+
+type SuccessCriterion_FirstByte struct {
+	// A first byte that the peer sends by itself.
+	FirstByte *FirstByteCheck `protobuf:"bytes,4,opt,name=first_byte,json=firstByte,proto3,oneof"`
+}
+
+func (*SuccessCriterion_Http) isSuccessCriterion_Application() {}
+
+func (*SuccessCriterion_GrpcHealth) isSuccessCriterion_Application() {}
+
+func (*SuccessCriterion_FirstByte) isSuccessCriterion_Application() {}
+
+// TlsCheck says how TLS is spoken. No session is ever resumed, so that every handshake
+// is a whole one.
+type TlsCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name asked for (SNI) and verified. An address is verified and not asked for.
+	// Default: the name the candidate was resolved from; of a literal its address. At
+	// most 253 characters.
+	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// The protocols offered, the preferred first: "h2", "http/1.1". At most 8, each of at
+	// most 255 bytes. Default: "http/1.1" with http, "h2" with grpc_health, else none.
+	AlpnProtocols []string `protobuf:"bytes,2,rep,name=alpn_protocols,json=alpnProtocols,proto3" json:"alpn_protocols,omitempty"`
+	// The certificates that are trusted, in PEM. At most 500, and 256 KiB. Default: those
+	// of the daemon's system. The reply leaves it out.
+	RootCertificatesPem string `protobuf:"bytes,3,opt,name=root_certificates_pem,json=rootCertificatesPem,proto3" json:"root_certificates_pem,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *TlsCheck) Reset() {
+	*x = TlsCheck{}
+	mi := &file_connrace_v1_options_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TlsCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TlsCheck) ProtoMessage() {}
+
+func (x *TlsCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_options_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TlsCheck.ProtoReflect.Descriptor instead.
+func (*TlsCheck) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TlsCheck) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *TlsCheck) GetAlpnProtocols() []string {
+	if x != nil {
+		return x.AlpnProtocols
+	}
+	return nil
+}
+
+func (x *TlsCheck) GetRootCertificatesPem() string {
+	if x != nil {
+		return x.RootCertificatesPem
+	}
+	return ""
+}
+
+// HttpCheck is an HTTP request over the raced connection. Redirects are not followed,
+// and of the response nothing but its head is read. HTTP/2 is spoken where TLS has
+// agreed on "h2".
+type HttpCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// GET or HEAD. Default: GET.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The path with its query, such as "/healthz?full=1". Default: "/". At most 2,048
+	// bytes.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// The Host header. Default: the name, or the address, with the port where it is not
+	// the scheme's own. At most 262 characters.
+	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
+	// The statuses that count as success, at most 20. Default: 200 to 399.
+	SuccessStatuses []int32 `protobuf:"varint,4,rep,packed,name=success_statuses,json=successStatuses,proto3" json:"success_statuses,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *HttpCheck) Reset() {
+	*x = HttpCheck{}
+	mi := &file_connrace_v1_options_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HttpCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HttpCheck) ProtoMessage() {}
+
+func (x *HttpCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_options_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HttpCheck.ProtoReflect.Descriptor instead.
+func (*HttpCheck) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HttpCheck) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *HttpCheck) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HttpCheck) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *HttpCheck) GetSuccessStatuses() []int32 {
+	if x != nil {
+		return x.SuccessStatuses
+	}
+	return nil
+}
+
+// GrpcHealthCheck is a call of grpc.health.v1.Health/Check over the raced connection.
+type GrpcHealthCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service asked for. Default: "", the server as a whole. At most 256 bytes.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The :authority header. Default: as HttpCheck.host. At most 262 characters.
+	Authority     string `protobuf:"bytes,2,opt,name=authority,proto3" json:"authority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrpcHealthCheck) Reset() {
+	*x = GrpcHealthCheck{}
+	mi := &file_connrace_v1_options_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrpcHealthCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrpcHealthCheck) ProtoMessage() {}
+
+func (x *GrpcHealthCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_options_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrpcHealthCheck.ProtoReflect.Descriptor instead.
+func (*GrpcHealthCheck) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GrpcHealthCheck) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *GrpcHealthCheck) GetAuthority() string {
+	if x != nil {
+		return x.Authority
+	}
+	return ""
+}
+
+// FirstByteCheck waits for the first byte that the peer sends by itself, as servers of
+// SSH, SMTP and databases do. Nothing is sent.
+type FirstByteCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FirstByteCheck) Reset() {
+	*x = FirstByteCheck{}
+	mi := &file_connrace_v1_options_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FirstByteCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FirstByteCheck) ProtoMessage() {}
+
+func (x *FirstByteCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_options_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FirstByteCheck.ProtoReflect.Descriptor instead.
+func (*FirstByteCheck) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{6}
+}
+
+// SourceOptions say where attempts leave from. Unset: where the routes of the daemon's
+// host send them.
+type SourceOptions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Addresses of the daemon's host to connect from, one of each family at most.
+	// Candidates of a family that has none are skipped. Default: the system chooses.
+	BindAddresses []string `protobuf:"bytes,1,rep,name=bind_addresses,json=bindAddresses,proto3" json:"bind_addresses,omitempty"`
+	// The network interface that packets leave through, such as "eth1". The daemon may
+	// need the capability CAP_NET_RAW. At most 15 bytes. Default: any.
+	Interface string `protobuf:"bytes,2,opt,name=interface,proto3" json:"interface,omitempty"`
+	// The mark of packets, for the daemon's routing policy and firewall (SO_MARK). The
+	// daemon needs the capability CAP_NET_ADMIN. Default: none.
+	Mark uint32 `protobuf:"varint,3,opt,name=mark,proto3" json:"mark,omitempty"`
+	// The Differentiated Services Code Point of packets (RFC 2474), 0 to 63. Default: 0.
+	Dscp          int32 `protobuf:"varint,4,opt,name=dscp,proto3" json:"dscp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceOptions) Reset() {
+	*x = SourceOptions{}
+	mi := &file_connrace_v1_options_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceOptions) ProtoMessage() {}
+
+func (x *SourceOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_options_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceOptions.ProtoReflect.Descriptor instead.
+func (*SourceOptions) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SourceOptions) GetBindAddresses() []string {
+	if x != nil {
+		return x.BindAddresses
+	}
+	return nil
+}
+
+func (x *SourceOptions) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *SourceOptions) GetMark() uint32 {
+	if x != nil {
+		return x.Mark
+	}
+	return 0
+}
+
+func (x *SourceOptions) GetDscp() int32 {
+	if x != nil {
+		return x.Dscp
+	}
+	return 0
+}
+
 // RaceOptions say how a race starts and bounds its attempts.
 type RaceOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -419,14 +851,21 @@ type RaceOptions struct {
 	// How long attempts that have lost may go on after the win, so that the reply
 	// can say what they would have come to (Candidate.if_first_difference). The reply
 	// leaves after that, sooner when none is left. Default 0; at most 10 s.
-	Grace         *durationpb.Duration `protobuf:"bytes,10,opt,name=grace,proto3" json:"grace,omitempty"`
+	Grace *durationpb.Duration `protobuf:"bytes,10,opt,name=grace,proto3" json:"grace,omitempty"`
+	// What an attempt must have done to win. Default: TCP is up.
+	Criterion *SuccessCriterion `protobuf:"bytes,11,opt,name=criterion,proto3" json:"criterion,omitempty"`
+	// Where attempts leave from. Default: as the routes say.
+	Source *SourceOptions `protobuf:"bytes,12,opt,name=source,proto3" json:"source,omitempty"`
+	// Ends connections with a FIN. By default they are reset, so that no port of the
+	// daemon's host stays in TIME_WAIT; servers may count a reset as an error.
+	CloseWithFin  bool `protobuf:"varint,13,opt,name=close_with_fin,json=closeWithFin,proto3" json:"close_with_fin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RaceOptions) Reset() {
 	*x = RaceOptions{}
-	mi := &file_connrace_v1_options_proto_msgTypes[2]
+	mi := &file_connrace_v1_options_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +877,7 @@ func (x *RaceOptions) String() string {
 func (*RaceOptions) ProtoMessage() {}
 
 func (x *RaceOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_options_proto_msgTypes[2]
+	mi := &file_connrace_v1_options_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +890,7 @@ func (x *RaceOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaceOptions.ProtoReflect.Descriptor instead.
 func (*RaceOptions) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_options_proto_rawDescGZIP(), []int{2}
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RaceOptions) GetStrategy() Strategy {
@@ -524,6 +963,27 @@ func (x *RaceOptions) GetGrace() *durationpb.Duration {
 	return nil
 }
 
+func (x *RaceOptions) GetCriterion() *SuccessCriterion {
+	if x != nil {
+		return x.Criterion
+	}
+	return nil
+}
+
+func (x *RaceOptions) GetSource() *SourceOptions {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *RaceOptions) GetCloseWithFin() bool {
+	if x != nil {
+		return x.CloseWithFin
+	}
+	return false
+}
+
 // ProbeOptions say how a probe starts and bounds its attempts.
 type ProbeOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -534,14 +994,21 @@ type ProbeOptions struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How many attempts may be in flight at the same time. 0 means the default,
 	// 32; at most 1,000.
-	MaxInFlight   int32 `protobuf:"varint,3,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	MaxInFlight int32 `protobuf:"varint,3,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	// What an attempt must have done to count as connected. Default: TCP is up.
+	Criterion *SuccessCriterion `protobuf:"bytes,4,opt,name=criterion,proto3" json:"criterion,omitempty"`
+	// Where attempts leave from. Default: as the routes say.
+	Source *SourceOptions `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
+	// Ends connections with a FIN. By default they are reset, so that no port of the
+	// daemon's host stays in TIME_WAIT; servers may count a reset as an error.
+	CloseWithFin  bool `protobuf:"varint,6,opt,name=close_with_fin,json=closeWithFin,proto3" json:"close_with_fin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProbeOptions) Reset() {
 	*x = ProbeOptions{}
-	mi := &file_connrace_v1_options_proto_msgTypes[3]
+	mi := &file_connrace_v1_options_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +1020,7 @@ func (x *ProbeOptions) String() string {
 func (*ProbeOptions) ProtoMessage() {}
 
 func (x *ProbeOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_options_proto_msgTypes[3]
+	mi := &file_connrace_v1_options_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +1033,7 @@ func (x *ProbeOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeOptions.ProtoReflect.Descriptor instead.
 func (*ProbeOptions) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_options_proto_rawDescGZIP(), []int{3}
+	return file_connrace_v1_options_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ProbeOptions) GetAttemptTimeout() *durationpb.Duration {
@@ -590,6 +1057,27 @@ func (x *ProbeOptions) GetMaxInFlight() int32 {
 	return 0
 }
 
+func (x *ProbeOptions) GetCriterion() *SuccessCriterion {
+	if x != nil {
+		return x.Criterion
+	}
+	return nil
+}
+
+func (x *ProbeOptions) GetSource() *SourceOptions {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *ProbeOptions) GetCloseWithFin() bool {
+	if x != nil {
+		return x.CloseWithFin
+	}
+	return false
+}
+
 var File_connrace_v1_options_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_options_proto_rawDesc = "" +
@@ -606,7 +1094,34 @@ const file_connrace_v1_options_proto_rawDesc = "" +
 	"\x10preferred_family\x18\x02 \x01(\x0e2\x1a.connrace.v1.AddressFamilyR\x0fpreferredFamily\x12;\n" +
 	"\x1afirst_address_family_count\x18\x03 \x01(\x05R\x17firstAddressFamilyCount\x12D\n" +
 	"\x10resolution_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x0fresolutionDelay\x127\n" +
-	"\x18max_addresses_per_answer\x18\x05 \x01(\x05R\x15maxAddressesPerAnswer\"\xbf\x04\n" +
+	"\x18max_addresses_per_answer\x18\x05 \x01(\x05R\x15maxAddressesPerAnswer\"\xf7\x01\n" +
+	"\x10SuccessCriterion\x12'\n" +
+	"\x03tls\x18\x01 \x01(\v2\x15.connrace.v1.TlsCheckR\x03tls\x12,\n" +
+	"\x04http\x18\x02 \x01(\v2\x16.connrace.v1.HttpCheckH\x00R\x04http\x12?\n" +
+	"\vgrpc_health\x18\x03 \x01(\v2\x1c.connrace.v1.GrpcHealthCheckH\x00R\n" +
+	"grpcHealth\x12<\n" +
+	"\n" +
+	"first_byte\x18\x04 \x01(\v2\x1b.connrace.v1.FirstByteCheckH\x00R\tfirstByteB\r\n" +
+	"\vapplication\"\x86\x01\n" +
+	"\bTlsCheck\x12\x1f\n" +
+	"\vserver_name\x18\x01 \x01(\tR\n" +
+	"serverName\x12%\n" +
+	"\x0ealpn_protocols\x18\x02 \x03(\tR\ralpnProtocols\x122\n" +
+	"\x15root_certificates_pem\x18\x03 \x01(\tR\x13rootCertificatesPem\"v\n" +
+	"\tHttpCheck\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\x12)\n" +
+	"\x10success_statuses\x18\x04 \x03(\x05R\x0fsuccessStatuses\"I\n" +
+	"\x0fGrpcHealthCheck\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1c\n" +
+	"\tauthority\x18\x02 \x01(\tR\tauthority\"\x10\n" +
+	"\x0eFirstByteCheck\"|\n" +
+	"\rSourceOptions\x12%\n" +
+	"\x0ebind_addresses\x18\x01 \x03(\tR\rbindAddresses\x12\x1c\n" +
+	"\tinterface\x18\x02 \x01(\tR\tinterface\x12\x12\n" +
+	"\x04mark\x18\x03 \x01(\rR\x04mark\x12\x12\n" +
+	"\x04dscp\x18\x04 \x01(\x05R\x04dscp\"\xd6\x05\n" +
 	"\vRaceOptions\x121\n" +
 	"\bstrategy\x18\x01 \x01(\x0e2\x15.connrace.v1.StrategyR\bstrategy\x12>\n" +
 	"\rattempt_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x12B\n" +
@@ -618,12 +1133,18 @@ const file_connrace_v1_options_proto_rawDesc = "" +
 	"\x11adaptive_quantile\x18\b \x01(\x01R\x10adaptiveQuantile\x123\n" +
 	"\x13max_backup_attempts\x18\t \x01(\x05H\x00R\x11maxBackupAttempts\x88\x01\x01\x12/\n" +
 	"\x05grace\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x05graceB\x16\n" +
-	"\x14_max_backup_attempts\"\xab\x01\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12;\n" +
+	"\tcriterion\x18\v \x01(\v2\x1d.connrace.v1.SuccessCriterionR\tcriterion\x122\n" +
+	"\x06source\x18\f \x01(\v2\x1a.connrace.v1.SourceOptionsR\x06source\x12$\n" +
+	"\x0eclose_with_fin\x18\r \x01(\bR\fcloseWithFinB\x16\n" +
+	"\x14_max_backup_attempts\"\xc2\x02\n" +
 	"\fProbeOptions\x12B\n" +
 	"\x0fattempt_timeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0eattemptTimeout\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\"\n" +
-	"\rmax_in_flight\x18\x03 \x01(\x05R\vmaxInFlight*a\n" +
+	"\rmax_in_flight\x18\x03 \x01(\x05R\vmaxInFlight\x12;\n" +
+	"\tcriterion\x18\x04 \x01(\v2\x1d.connrace.v1.SuccessCriterionR\tcriterion\x122\n" +
+	"\x06source\x18\x05 \x01(\v2\x1a.connrace.v1.SourceOptionsR\x06source\x12$\n" +
+	"\x0eclose_with_fin\x18\x06 \x01(\bR\fcloseWithFin*a\n" +
 	"\rAddressFamily\x12\x1e\n" +
 	"\x1aADDRESS_FAMILY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ADDRESS_FAMILY_IPV4\x10\x01\x12\x17\n" +
@@ -654,36 +1175,50 @@ func file_connrace_v1_options_proto_rawDescGZIP() []byte {
 }
 
 var file_connrace_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_connrace_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_connrace_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_connrace_v1_options_proto_goTypes = []any{
 	(AddressFamily)(0),          // 0: connrace.v1.AddressFamily
 	(Strategy)(0),               // 1: connrace.v1.Strategy
 	(HappyEyeballsVersion)(0),   // 2: connrace.v1.HappyEyeballsVersion
 	(*CandidateSpec)(nil),       // 3: connrace.v1.CandidateSpec
 	(*SelectionOptions)(nil),    // 4: connrace.v1.SelectionOptions
-	(*RaceOptions)(nil),         // 5: connrace.v1.RaceOptions
-	(*ProbeOptions)(nil),        // 6: connrace.v1.ProbeOptions
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
+	(*SuccessCriterion)(nil),    // 5: connrace.v1.SuccessCriterion
+	(*TlsCheck)(nil),            // 6: connrace.v1.TlsCheck
+	(*HttpCheck)(nil),           // 7: connrace.v1.HttpCheck
+	(*GrpcHealthCheck)(nil),     // 8: connrace.v1.GrpcHealthCheck
+	(*FirstByteCheck)(nil),      // 9: connrace.v1.FirstByteCheck
+	(*SourceOptions)(nil),       // 10: connrace.v1.SourceOptions
+	(*RaceOptions)(nil),         // 11: connrace.v1.RaceOptions
+	(*ProbeOptions)(nil),        // 12: connrace.v1.ProbeOptions
+	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
 }
 var file_connrace_v1_options_proto_depIdxs = []int32{
-	7,  // 0: connrace.v1.CandidateSpec.expected_rtt:type_name -> google.protobuf.Duration
-	7,  // 1: connrace.v1.CandidateSpec.past_connect_durations:type_name -> google.protobuf.Duration
+	13, // 0: connrace.v1.CandidateSpec.expected_rtt:type_name -> google.protobuf.Duration
+	13, // 1: connrace.v1.CandidateSpec.past_connect_durations:type_name -> google.protobuf.Duration
 	0,  // 2: connrace.v1.SelectionOptions.only_family:type_name -> connrace.v1.AddressFamily
 	0,  // 3: connrace.v1.SelectionOptions.preferred_family:type_name -> connrace.v1.AddressFamily
-	7,  // 4: connrace.v1.SelectionOptions.resolution_delay:type_name -> google.protobuf.Duration
-	1,  // 5: connrace.v1.RaceOptions.strategy:type_name -> connrace.v1.Strategy
-	7,  // 6: connrace.v1.RaceOptions.attempt_delay:type_name -> google.protobuf.Duration
-	7,  // 7: connrace.v1.RaceOptions.attempt_timeout:type_name -> google.protobuf.Duration
-	7,  // 8: connrace.v1.RaceOptions.timeout:type_name -> google.protobuf.Duration
-	2,  // 9: connrace.v1.RaceOptions.version:type_name -> connrace.v1.HappyEyeballsVersion
-	7,  // 10: connrace.v1.RaceOptions.grace:type_name -> google.protobuf.Duration
-	7,  // 11: connrace.v1.ProbeOptions.attempt_timeout:type_name -> google.protobuf.Duration
-	7,  // 12: connrace.v1.ProbeOptions.timeout:type_name -> google.protobuf.Duration
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 4: connrace.v1.SelectionOptions.resolution_delay:type_name -> google.protobuf.Duration
+	6,  // 5: connrace.v1.SuccessCriterion.tls:type_name -> connrace.v1.TlsCheck
+	7,  // 6: connrace.v1.SuccessCriterion.http:type_name -> connrace.v1.HttpCheck
+	8,  // 7: connrace.v1.SuccessCriterion.grpc_health:type_name -> connrace.v1.GrpcHealthCheck
+	9,  // 8: connrace.v1.SuccessCriterion.first_byte:type_name -> connrace.v1.FirstByteCheck
+	1,  // 9: connrace.v1.RaceOptions.strategy:type_name -> connrace.v1.Strategy
+	13, // 10: connrace.v1.RaceOptions.attempt_delay:type_name -> google.protobuf.Duration
+	13, // 11: connrace.v1.RaceOptions.attempt_timeout:type_name -> google.protobuf.Duration
+	13, // 12: connrace.v1.RaceOptions.timeout:type_name -> google.protobuf.Duration
+	2,  // 13: connrace.v1.RaceOptions.version:type_name -> connrace.v1.HappyEyeballsVersion
+	13, // 14: connrace.v1.RaceOptions.grace:type_name -> google.protobuf.Duration
+	5,  // 15: connrace.v1.RaceOptions.criterion:type_name -> connrace.v1.SuccessCriterion
+	10, // 16: connrace.v1.RaceOptions.source:type_name -> connrace.v1.SourceOptions
+	13, // 17: connrace.v1.ProbeOptions.attempt_timeout:type_name -> google.protobuf.Duration
+	13, // 18: connrace.v1.ProbeOptions.timeout:type_name -> google.protobuf.Duration
+	5,  // 19: connrace.v1.ProbeOptions.criterion:type_name -> connrace.v1.SuccessCriterion
+	10, // 20: connrace.v1.ProbeOptions.source:type_name -> connrace.v1.SourceOptions
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_options_proto_init() }
@@ -691,14 +1226,19 @@ func file_connrace_v1_options_proto_init() {
 	if File_connrace_v1_options_proto != nil {
 		return
 	}
-	file_connrace_v1_options_proto_msgTypes[2].OneofWrappers = []any{}
+	file_connrace_v1_options_proto_msgTypes[2].OneofWrappers = []any{
+		(*SuccessCriterion_Http)(nil),
+		(*SuccessCriterion_GrpcHealth)(nil),
+		(*SuccessCriterion_FirstByte)(nil),
+	}
+	file_connrace_v1_options_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connrace_v1_options_proto_rawDesc), len(file_connrace_v1_options_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   4,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

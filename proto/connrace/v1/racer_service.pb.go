@@ -209,6 +209,12 @@ type RaceRequest struct {
 	// Answers FAILED_PRECONDITION (reason NOT_WON) with the whole reply as a
 	// detail when nothing connected.
 	FailUnlessWon bool `protobuf:"varint,6,opt,name=fail_unless_won,json=failUnlessWon,proto3" json:"fail_unless_won,omitempty"`
+	// Who asks. The daemon's budgets for each caller go by it, and callers take turns
+	// where attempts must wait. All without a key count as one. At most 100 characters.
+	CallerKey string `protobuf:"bytes,7,opt,name=caller_key,json=callerKey,proto3" json:"caller_key,omitempty"`
+	// Shares one set of attempts with races that are asked for in the same way, with this
+	// switch and at the same time. They get the same reply; see sharing.
+	Share         bool `protobuf:"varint,8,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -285,6 +291,20 @@ func (x *RaceRequest) GetFailUnlessWon() bool {
 	return false
 }
 
+func (x *RaceRequest) GetCallerKey() string {
+	if x != nil {
+		return x.CallerKey
+	}
+	return ""
+}
+
+func (x *RaceRequest) GetShare() bool {
+	if x != nil {
+		return x.Share
+	}
+	return false
+}
+
 // RaceResponse is the result of a race.
 type RaceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -299,7 +319,9 @@ type RaceResponse struct {
 	// What the race cost.
 	Cost *Cost `protobuf:"bytes,5,opt,name=cost,proto3" json:"cost,omitempty"`
 	// What the winner hid. Unset when nobody won or nothing was hidden.
-	Masked        *Masked `protobuf:"bytes,6,opt,name=masked,proto3" json:"masked,omitempty"`
+	Masked *Masked `protobuf:"bytes,6,opt,name=masked,proto3" json:"masked,omitempty"`
+	// How the race was shared. Unset without share.
+	Sharing       *Sharing `protobuf:"bytes,7,opt,name=sharing,proto3" json:"sharing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -376,6 +398,68 @@ func (x *RaceResponse) GetMasked() *Masked {
 	return nil
 }
 
+func (x *RaceResponse) GetSharing() *Sharing {
+	if x != nil {
+		return x.Sharing
+	}
+	return nil
+}
+
+// Sharing says how callers shared a race.
+type Sharing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When this caller joined the race, from run.start_time. 0 for the one that began it.
+	JoinOffset *durationpb.Duration `protobuf:"bytes,1,opt,name=join_offset,json=joinOffset,proto3" json:"join_offset,omitempty"`
+	// How many callers have shared it up to this reply, those that have left included.
+	CallerCount   int32 `protobuf:"varint,2,opt,name=caller_count,json=callerCount,proto3" json:"caller_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sharing) Reset() {
+	*x = Sharing{}
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sharing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sharing) ProtoMessage() {}
+
+func (x *Sharing) ProtoReflect() protoreflect.Message {
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sharing.ProtoReflect.Descriptor instead.
+func (*Sharing) Descriptor() ([]byte, []int) {
+	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Sharing) GetJoinOffset() *durationpb.Duration {
+	if x != nil {
+		return x.JoinOffset
+	}
+	return nil
+}
+
+func (x *Sharing) GetCallerCount() int32 {
+	if x != nil {
+		return x.CallerCount
+	}
+	return 0
+}
+
 // ProbeRequest asks for a probe. It sets either target or candidates.
 type ProbeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -400,13 +484,16 @@ type ProbeRequest struct {
 	// Answers FAILED_PRECONDITION (reason NOT_REACHABLE) with the whole reply as a
 	// detail when no address could be connected to.
 	FailUnlessReachable bool `protobuf:"varint,8,opt,name=fail_unless_reachable,json=failUnlessReachable,proto3" json:"fail_unless_reachable,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Who asks. The daemon's budgets for each caller go by it, and callers take turns
+	// where attempts must wait. All without a key count as one. At most 100 characters.
+	CallerKey     string `protobuf:"bytes,9,opt,name=caller_key,json=callerKey,proto3" json:"caller_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[4]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +505,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[4]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +518,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{4}
+	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProbeRequest) GetTarget() string {
@@ -490,6 +577,13 @@ func (x *ProbeRequest) GetFailUnlessReachable() bool {
 	return false
 }
 
+func (x *ProbeRequest) GetCallerKey() string {
+	if x != nil {
+		return x.CallerKey
+	}
+	return ""
+}
+
 // ProbeResponse is the result of a probe.
 type ProbeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -510,7 +604,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[5]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +616,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[5]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +629,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{5}
+	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProbeResponse) GetRun() *Run {
@@ -596,13 +690,16 @@ type WatchProbeRequest struct {
 	// first round in which no address could be connected to. That round's reply
 	// is the detail of the error and is not sent as a message too.
 	FailUnlessReachable bool `protobuf:"varint,7,opt,name=fail_unless_reachable,json=failUnlessReachable,proto3" json:"fail_unless_reachable,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Who asks. The daemon's budgets for each caller go by it, and callers take turns
+	// where attempts must wait. All without a key count as one. At most 100 characters.
+	CallerKey     string `protobuf:"bytes,8,opt,name=caller_key,json=callerKey,proto3" json:"caller_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchProbeRequest) Reset() {
 	*x = WatchProbeRequest{}
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[6]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +711,7 @@ func (x *WatchProbeRequest) String() string {
 func (*WatchProbeRequest) ProtoMessage() {}
 
 func (x *WatchProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[6]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +724,7 @@ func (x *WatchProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProbeRequest.ProtoReflect.Descriptor instead.
 func (*WatchProbeRequest) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{6}
+	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchProbeRequest) GetTarget() string {
@@ -679,6 +776,13 @@ func (x *WatchProbeRequest) GetFailUnlessReachable() bool {
 	return false
 }
 
+func (x *WatchProbeRequest) GetCallerKey() string {
+	if x != nil {
+		return x.CallerKey
+	}
+	return ""
+}
+
 // WatchProbeResponse is the result of one round.
 type WatchProbeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -698,7 +802,7 @@ type WatchProbeResponse struct {
 
 func (x *WatchProbeResponse) Reset() {
 	*x = WatchProbeResponse{}
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[7]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +814,7 @@ func (x *WatchProbeResponse) String() string {
 func (*WatchProbeResponse) ProtoMessage() {}
 
 func (x *WatchProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connrace_v1_racer_service_proto_msgTypes[7]
+	mi := &file_connrace_v1_racer_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +827,7 @@ func (x *WatchProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchProbeResponse.ProtoReflect.Descriptor instead.
 func (*WatchProbeResponse) Descriptor() ([]byte, []int) {
-	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{7}
+	return file_connrace_v1_racer_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchProbeResponse) GetRun() *Run {
@@ -781,7 +885,7 @@ const file_connrace_v1_racer_service_proto_rawDesc = "" +
 	"\n" +
 	"candidates\x18\x03 \x03(\v2\x16.connrace.v1.CandidateR\n" +
 	"candidates\x127\n" +
-	"\bschedule\x18\x04 \x03(\v2\x1b.connrace.v1.ScheduledStartR\bschedule\"\xa9\x02\n" +
+	"\bschedule\x18\x04 \x03(\v2\x1b.connrace.v1.ScheduledStartR\bschedule\"\xde\x02\n" +
 	"\vRaceRequest\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12:\n" +
 	"\n" +
@@ -790,7 +894,10 @@ const file_connrace_v1_racer_service_proto_rawDesc = "" +
 	"\tselection\x18\x03 \x01(\v2\x1d.connrace.v1.SelectionOptionsR\tselection\x122\n" +
 	"\aoptions\x18\x04 \x01(\v2\x18.connrace.v1.RaceOptionsR\aoptions\x12-\n" +
 	"\x12include_transcript\x18\x05 \x01(\bR\x11includeTranscript\x12&\n" +
-	"\x0ffail_unless_won\x18\x06 \x01(\bR\rfailUnlessWon\"\x9f\x02\n" +
+	"\x0ffail_unless_won\x18\x06 \x01(\bR\rfailUnlessWon\x12\x1d\n" +
+	"\n" +
+	"caller_key\x18\a \x01(\tR\tcallerKey\x12\x14\n" +
+	"\x05share\x18\b \x01(\bR\x05share\"\xcf\x02\n" +
 	"\fRaceResponse\x12\"\n" +
 	"\x03run\x18\x01 \x01(\v2\x10.connrace.v1.RunR\x03run\x122\n" +
 	"\aoptions\x18\x02 \x01(\v2\x18.connrace.v1.RaceOptionsR\aoptions\x12+\n" +
@@ -799,7 +906,12 @@ const file_connrace_v1_racer_service_proto_rawDesc = "" +
 	"candidates\x18\x04 \x03(\v2\x16.connrace.v1.CandidateR\n" +
 	"candidates\x12%\n" +
 	"\x04cost\x18\x05 \x01(\v2\x11.connrace.v1.CostR\x04cost\x12+\n" +
-	"\x06masked\x18\x06 \x01(\v2\x13.connrace.v1.MaskedR\x06masked\"\x86\x03\n" +
+	"\x06masked\x18\x06 \x01(\v2\x13.connrace.v1.MaskedR\x06masked\x12.\n" +
+	"\asharing\x18\a \x01(\v2\x14.connrace.v1.SharingR\asharing\"h\n" +
+	"\aSharing\x12:\n" +
+	"\vjoin_offset\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"joinOffset\x12!\n" +
+	"\fcaller_count\x18\x02 \x01(\x05R\vcallerCount\"\xa5\x03\n" +
 	"\fProbeRequest\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12:\n" +
 	"\n" +
@@ -810,14 +922,16 @@ const file_connrace_v1_racer_service_proto_rawDesc = "" +
 	"\x06rounds\x18\x05 \x01(\x05R\x06rounds\x125\n" +
 	"\binterval\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12-\n" +
 	"\x12include_transcript\x18\a \x01(\bR\x11includeTranscript\x122\n" +
-	"\x15fail_unless_reachable\x18\b \x01(\bR\x13failUnlessReachable\"\xf2\x01\n" +
+	"\x15fail_unless_reachable\x18\b \x01(\bR\x13failUnlessReachable\x12\x1d\n" +
+	"\n" +
+	"caller_key\x18\t \x01(\tR\tcallerKey\"\xf2\x01\n" +
 	"\rProbeResponse\x12\"\n" +
 	"\x03run\x18\x01 \x01(\v2\x10.connrace.v1.RunR\x03run\x123\n" +
 	"\aoptions\x18\x02 \x01(\v2\x19.connrace.v1.ProbeOptionsR\aoptions\x12\x1f\n" +
 	"\vround_count\x18\x03 \x01(\x05R\n" +
 	"roundCount\x125\n" +
 	"\binterval\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\binterval\x120\n" +
-	"\x06report\x18\x05 \x01(\v2\x18.connrace.v1.ProbeReportR\x06report\"\xf3\x02\n" +
+	"\x06report\x18\x05 \x01(\v2\x18.connrace.v1.ProbeReportR\x06report\"\x92\x03\n" +
 	"\x11WatchProbeRequest\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12:\n" +
 	"\n" +
@@ -827,7 +941,9 @@ const file_connrace_v1_racer_service_proto_rawDesc = "" +
 	"\aoptions\x18\x04 \x01(\v2\x19.connrace.v1.ProbeOptionsR\aoptions\x125\n" +
 	"\binterval\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12-\n" +
 	"\x12include_transcript\x18\x06 \x01(\bR\x11includeTranscript\x122\n" +
-	"\x15fail_unless_reachable\x18\a \x01(\bR\x13failUnlessReachable\"\xec\x01\n" +
+	"\x15fail_unless_reachable\x18\a \x01(\bR\x13failUnlessReachable\x12\x1d\n" +
+	"\n" +
+	"caller_key\x18\b \x01(\tR\tcallerKey\"\xec\x01\n" +
 	"\x12WatchProbeResponse\x12\"\n" +
 	"\x03run\x18\x01 \x01(\v2\x10.connrace.v1.RunR\x03run\x123\n" +
 	"\aoptions\x18\x02 \x01(\v2\x19.connrace.v1.ProbeOptionsR\aoptions\x12\x14\n" +
@@ -853,75 +969,78 @@ func file_connrace_v1_racer_service_proto_rawDescGZIP() []byte {
 	return file_connrace_v1_racer_service_proto_rawDescData
 }
 
-var file_connrace_v1_racer_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_connrace_v1_racer_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_connrace_v1_racer_service_proto_goTypes = []any{
 	(*ResolveAndRankRequest)(nil),  // 0: connrace.v1.ResolveAndRankRequest
 	(*ResolveAndRankResponse)(nil), // 1: connrace.v1.ResolveAndRankResponse
 	(*RaceRequest)(nil),            // 2: connrace.v1.RaceRequest
 	(*RaceResponse)(nil),           // 3: connrace.v1.RaceResponse
-	(*ProbeRequest)(nil),           // 4: connrace.v1.ProbeRequest
-	(*ProbeResponse)(nil),          // 5: connrace.v1.ProbeResponse
-	(*WatchProbeRequest)(nil),      // 6: connrace.v1.WatchProbeRequest
-	(*WatchProbeResponse)(nil),     // 7: connrace.v1.WatchProbeResponse
-	(*CandidateSpec)(nil),          // 8: connrace.v1.CandidateSpec
-	(*SelectionOptions)(nil),       // 9: connrace.v1.SelectionOptions
-	(*RaceOptions)(nil),            // 10: connrace.v1.RaceOptions
-	(*Run)(nil),                    // 11: connrace.v1.Run
-	(*Candidate)(nil),              // 12: connrace.v1.Candidate
-	(*ScheduledStart)(nil),         // 13: connrace.v1.ScheduledStart
-	(*Winner)(nil),                 // 14: connrace.v1.Winner
-	(*Cost)(nil),                   // 15: connrace.v1.Cost
-	(*Masked)(nil),                 // 16: connrace.v1.Masked
-	(*ProbeOptions)(nil),           // 17: connrace.v1.ProbeOptions
+	(*Sharing)(nil),                // 4: connrace.v1.Sharing
+	(*ProbeRequest)(nil),           // 5: connrace.v1.ProbeRequest
+	(*ProbeResponse)(nil),          // 6: connrace.v1.ProbeResponse
+	(*WatchProbeRequest)(nil),      // 7: connrace.v1.WatchProbeRequest
+	(*WatchProbeResponse)(nil),     // 8: connrace.v1.WatchProbeResponse
+	(*CandidateSpec)(nil),          // 9: connrace.v1.CandidateSpec
+	(*SelectionOptions)(nil),       // 10: connrace.v1.SelectionOptions
+	(*RaceOptions)(nil),            // 11: connrace.v1.RaceOptions
+	(*Run)(nil),                    // 12: connrace.v1.Run
+	(*Candidate)(nil),              // 13: connrace.v1.Candidate
+	(*ScheduledStart)(nil),         // 14: connrace.v1.ScheduledStart
+	(*Winner)(nil),                 // 15: connrace.v1.Winner
+	(*Cost)(nil),                   // 16: connrace.v1.Cost
+	(*Masked)(nil),                 // 17: connrace.v1.Masked
 	(*durationpb.Duration)(nil),    // 18: google.protobuf.Duration
-	(*ProbeReport)(nil),            // 19: connrace.v1.ProbeReport
+	(*ProbeOptions)(nil),           // 19: connrace.v1.ProbeOptions
+	(*ProbeReport)(nil),            // 20: connrace.v1.ProbeReport
 }
 var file_connrace_v1_racer_service_proto_depIdxs = []int32{
-	8,  // 0: connrace.v1.ResolveAndRankRequest.candidates:type_name -> connrace.v1.CandidateSpec
-	9,  // 1: connrace.v1.ResolveAndRankRequest.selection:type_name -> connrace.v1.SelectionOptions
-	10, // 2: connrace.v1.ResolveAndRankRequest.options:type_name -> connrace.v1.RaceOptions
-	11, // 3: connrace.v1.ResolveAndRankResponse.run:type_name -> connrace.v1.Run
-	10, // 4: connrace.v1.ResolveAndRankResponse.options:type_name -> connrace.v1.RaceOptions
-	12, // 5: connrace.v1.ResolveAndRankResponse.candidates:type_name -> connrace.v1.Candidate
-	13, // 6: connrace.v1.ResolveAndRankResponse.schedule:type_name -> connrace.v1.ScheduledStart
-	8,  // 7: connrace.v1.RaceRequest.candidates:type_name -> connrace.v1.CandidateSpec
-	9,  // 8: connrace.v1.RaceRequest.selection:type_name -> connrace.v1.SelectionOptions
-	10, // 9: connrace.v1.RaceRequest.options:type_name -> connrace.v1.RaceOptions
-	11, // 10: connrace.v1.RaceResponse.run:type_name -> connrace.v1.Run
-	10, // 11: connrace.v1.RaceResponse.options:type_name -> connrace.v1.RaceOptions
-	14, // 12: connrace.v1.RaceResponse.winner:type_name -> connrace.v1.Winner
-	12, // 13: connrace.v1.RaceResponse.candidates:type_name -> connrace.v1.Candidate
-	15, // 14: connrace.v1.RaceResponse.cost:type_name -> connrace.v1.Cost
-	16, // 15: connrace.v1.RaceResponse.masked:type_name -> connrace.v1.Masked
-	8,  // 16: connrace.v1.ProbeRequest.candidates:type_name -> connrace.v1.CandidateSpec
-	9,  // 17: connrace.v1.ProbeRequest.selection:type_name -> connrace.v1.SelectionOptions
-	17, // 18: connrace.v1.ProbeRequest.options:type_name -> connrace.v1.ProbeOptions
-	18, // 19: connrace.v1.ProbeRequest.interval:type_name -> google.protobuf.Duration
-	11, // 20: connrace.v1.ProbeResponse.run:type_name -> connrace.v1.Run
-	17, // 21: connrace.v1.ProbeResponse.options:type_name -> connrace.v1.ProbeOptions
-	18, // 22: connrace.v1.ProbeResponse.interval:type_name -> google.protobuf.Duration
-	19, // 23: connrace.v1.ProbeResponse.report:type_name -> connrace.v1.ProbeReport
-	8,  // 24: connrace.v1.WatchProbeRequest.candidates:type_name -> connrace.v1.CandidateSpec
-	9,  // 25: connrace.v1.WatchProbeRequest.selection:type_name -> connrace.v1.SelectionOptions
-	17, // 26: connrace.v1.WatchProbeRequest.options:type_name -> connrace.v1.ProbeOptions
-	18, // 27: connrace.v1.WatchProbeRequest.interval:type_name -> google.protobuf.Duration
-	11, // 28: connrace.v1.WatchProbeResponse.run:type_name -> connrace.v1.Run
-	17, // 29: connrace.v1.WatchProbeResponse.options:type_name -> connrace.v1.ProbeOptions
-	18, // 30: connrace.v1.WatchProbeResponse.interval:type_name -> google.protobuf.Duration
-	19, // 31: connrace.v1.WatchProbeResponse.report:type_name -> connrace.v1.ProbeReport
-	0,  // 32: connrace.v1.RacerService.ResolveAndRank:input_type -> connrace.v1.ResolveAndRankRequest
-	2,  // 33: connrace.v1.RacerService.Race:input_type -> connrace.v1.RaceRequest
-	4,  // 34: connrace.v1.RacerService.Probe:input_type -> connrace.v1.ProbeRequest
-	6,  // 35: connrace.v1.RacerService.WatchProbe:input_type -> connrace.v1.WatchProbeRequest
-	1,  // 36: connrace.v1.RacerService.ResolveAndRank:output_type -> connrace.v1.ResolveAndRankResponse
-	3,  // 37: connrace.v1.RacerService.Race:output_type -> connrace.v1.RaceResponse
-	5,  // 38: connrace.v1.RacerService.Probe:output_type -> connrace.v1.ProbeResponse
-	7,  // 39: connrace.v1.RacerService.WatchProbe:output_type -> connrace.v1.WatchProbeResponse
-	36, // [36:40] is the sub-list for method output_type
-	32, // [32:36] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	9,  // 0: connrace.v1.ResolveAndRankRequest.candidates:type_name -> connrace.v1.CandidateSpec
+	10, // 1: connrace.v1.ResolveAndRankRequest.selection:type_name -> connrace.v1.SelectionOptions
+	11, // 2: connrace.v1.ResolveAndRankRequest.options:type_name -> connrace.v1.RaceOptions
+	12, // 3: connrace.v1.ResolveAndRankResponse.run:type_name -> connrace.v1.Run
+	11, // 4: connrace.v1.ResolveAndRankResponse.options:type_name -> connrace.v1.RaceOptions
+	13, // 5: connrace.v1.ResolveAndRankResponse.candidates:type_name -> connrace.v1.Candidate
+	14, // 6: connrace.v1.ResolveAndRankResponse.schedule:type_name -> connrace.v1.ScheduledStart
+	9,  // 7: connrace.v1.RaceRequest.candidates:type_name -> connrace.v1.CandidateSpec
+	10, // 8: connrace.v1.RaceRequest.selection:type_name -> connrace.v1.SelectionOptions
+	11, // 9: connrace.v1.RaceRequest.options:type_name -> connrace.v1.RaceOptions
+	12, // 10: connrace.v1.RaceResponse.run:type_name -> connrace.v1.Run
+	11, // 11: connrace.v1.RaceResponse.options:type_name -> connrace.v1.RaceOptions
+	15, // 12: connrace.v1.RaceResponse.winner:type_name -> connrace.v1.Winner
+	13, // 13: connrace.v1.RaceResponse.candidates:type_name -> connrace.v1.Candidate
+	16, // 14: connrace.v1.RaceResponse.cost:type_name -> connrace.v1.Cost
+	17, // 15: connrace.v1.RaceResponse.masked:type_name -> connrace.v1.Masked
+	4,  // 16: connrace.v1.RaceResponse.sharing:type_name -> connrace.v1.Sharing
+	18, // 17: connrace.v1.Sharing.join_offset:type_name -> google.protobuf.Duration
+	9,  // 18: connrace.v1.ProbeRequest.candidates:type_name -> connrace.v1.CandidateSpec
+	10, // 19: connrace.v1.ProbeRequest.selection:type_name -> connrace.v1.SelectionOptions
+	19, // 20: connrace.v1.ProbeRequest.options:type_name -> connrace.v1.ProbeOptions
+	18, // 21: connrace.v1.ProbeRequest.interval:type_name -> google.protobuf.Duration
+	12, // 22: connrace.v1.ProbeResponse.run:type_name -> connrace.v1.Run
+	19, // 23: connrace.v1.ProbeResponse.options:type_name -> connrace.v1.ProbeOptions
+	18, // 24: connrace.v1.ProbeResponse.interval:type_name -> google.protobuf.Duration
+	20, // 25: connrace.v1.ProbeResponse.report:type_name -> connrace.v1.ProbeReport
+	9,  // 26: connrace.v1.WatchProbeRequest.candidates:type_name -> connrace.v1.CandidateSpec
+	10, // 27: connrace.v1.WatchProbeRequest.selection:type_name -> connrace.v1.SelectionOptions
+	19, // 28: connrace.v1.WatchProbeRequest.options:type_name -> connrace.v1.ProbeOptions
+	18, // 29: connrace.v1.WatchProbeRequest.interval:type_name -> google.protobuf.Duration
+	12, // 30: connrace.v1.WatchProbeResponse.run:type_name -> connrace.v1.Run
+	19, // 31: connrace.v1.WatchProbeResponse.options:type_name -> connrace.v1.ProbeOptions
+	18, // 32: connrace.v1.WatchProbeResponse.interval:type_name -> google.protobuf.Duration
+	20, // 33: connrace.v1.WatchProbeResponse.report:type_name -> connrace.v1.ProbeReport
+	0,  // 34: connrace.v1.RacerService.ResolveAndRank:input_type -> connrace.v1.ResolveAndRankRequest
+	2,  // 35: connrace.v1.RacerService.Race:input_type -> connrace.v1.RaceRequest
+	5,  // 36: connrace.v1.RacerService.Probe:input_type -> connrace.v1.ProbeRequest
+	7,  // 37: connrace.v1.RacerService.WatchProbe:input_type -> connrace.v1.WatchProbeRequest
+	1,  // 38: connrace.v1.RacerService.ResolveAndRank:output_type -> connrace.v1.ResolveAndRankResponse
+	3,  // 39: connrace.v1.RacerService.Race:output_type -> connrace.v1.RaceResponse
+	6,  // 40: connrace.v1.RacerService.Probe:output_type -> connrace.v1.ProbeResponse
+	8,  // 41: connrace.v1.RacerService.WatchProbe:output_type -> connrace.v1.WatchProbeResponse
+	38, // [38:42] is the sub-list for method output_type
+	34, // [34:38] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_racer_service_proto_init() }
@@ -939,7 +1058,7 @@ func file_connrace_v1_racer_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connrace_v1_racer_service_proto_rawDesc), len(file_connrace_v1_racer_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -50,7 +50,8 @@ type RacerServiceClient interface {
 	ResolveAndRank(ctx context.Context, in *ResolveAndRankRequest, opts ...grpc.CallOption) (*ResolveAndRankResponse, error)
 	// Race opens connections until one succeeds and tells which one did, what
 	// happened to every other candidate, what that cost and what it masked. It
-	// sends nothing over a connection and closes all of them.
+	// sends nothing over a connection but what options.criterion asks for, and closes
+	// all of them.
 	Race(ctx context.Context, in *RaceRequest, opts ...grpc.CallOption) (*RaceResponse, error)
 	// Probe connects to every address, round after round, and gives up none
 	// because another was faster.
@@ -142,7 +143,8 @@ type RacerServiceServer interface {
 	ResolveAndRank(context.Context, *ResolveAndRankRequest) (*ResolveAndRankResponse, error)
 	// Race opens connections until one succeeds and tells which one did, what
 	// happened to every other candidate, what that cost and what it masked. It
-	// sends nothing over a connection and closes all of them.
+	// sends nothing over a connection but what options.criterion asks for, and closes
+	// all of them.
 	Race(context.Context, *RaceRequest) (*RaceResponse, error)
 	// Probe connects to every address, round after round, and gives up none
 	// because another was faster.

@@ -264,11 +264,15 @@ const (
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_SETTLED TranscriptEventKind = 11
 	// The race is over: end_reason. Always the last of its round.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_FINISHED TranscriptEventKind = 12
-	// A stage of it is done, and it has another: attempt, endpoint. No attempt has
-	// several stages yet.
+	// TCP is up, and options.criterion wants more: attempt, endpoint.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED TranscriptEventKind = 13
-	// It may begin its next stage: attempt, endpoint.
+	// It may go on, to its next stage or, after it was deferred, with its start:
+	// attempt, endpoint.
 	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED TranscriptEventKind = 14
+	// It must wait for a budget of the daemon: attempt, endpoint, defer_reason.
+	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_DEFERRED TranscriptEventKind = 15
+	// The budget has room for it: attempt, endpoint.
+	TranscriptEventKind_TRANSCRIPT_EVENT_KIND_ATTEMPT_ADMITTED TranscriptEventKind = 16
 )
 
 // Enum value maps for TranscriptEventKind.
@@ -289,6 +293,8 @@ var (
 		12: "TRANSCRIPT_EVENT_KIND_FINISHED",
 		13: "TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED",
 		14: "TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED",
+		15: "TRANSCRIPT_EVENT_KIND_ATTEMPT_DEFERRED",
+		16: "TRANSCRIPT_EVENT_KIND_ATTEMPT_ADMITTED",
 	}
 	TranscriptEventKind_value = map[string]int32{
 		"TRANSCRIPT_EVENT_KIND_UNSPECIFIED":        0,
@@ -306,6 +312,8 @@ var (
 		"TRANSCRIPT_EVENT_KIND_FINISHED":           12,
 		"TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED": 13,
 		"TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED":  14,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_DEFERRED":   15,
+		"TRANSCRIPT_EVENT_KIND_ATTEMPT_ADMITTED":   16,
 	}
 )
 
@@ -750,7 +758,9 @@ type TranscriptEvent struct {
 	// How long the next attempt waits for this one.
 	AttemptDelay *durationpb.Duration `protobuf:"bytes,14,opt,name=attempt_delay,json=attemptDelay,proto3" json:"attempt_delay,omitempty"`
 	// Where attempt_delay comes from.
-	DelayBasis    DelayBasis `protobuf:"varint,15,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
+	DelayBasis DelayBasis `protobuf:"varint,15,opt,name=delay_basis,json=delayBasis,proto3,enum=connrace.v1.DelayBasis" json:"delay_basis,omitempty"`
+	// What the attempt must wait for.
+	DeferReason   DeferReason `protobuf:"varint,16,opt,name=defer_reason,json=deferReason,proto3,enum=connrace.v1.DeferReason" json:"defer_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -890,6 +900,13 @@ func (x *TranscriptEvent) GetDelayBasis() DelayBasis {
 	return DelayBasis_DELAY_BASIS_UNSPECIFIED
 }
 
+func (x *TranscriptEvent) GetDeferReason() DeferReason {
+	if x != nil {
+		return x.DeferReason
+	}
+	return DeferReason_DEFER_REASON_UNSPECIFIED
+}
+
 var File_connrace_v1_run_proto protoreflect.FileDescriptor
 
 const file_connrace_v1_run_proto_rawDesc = "" +
@@ -924,7 +941,7 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\x123\n" +
 	"\aoutcome\x18\x05 \x01(\x0e2\x19.connrace.v1.QueryOutcomeR\aoutcome\x12\x1c\n" +
 	"\taddresses\x18\x06 \x03(\tR\taddresses\x12.\n" +
-	"\afailure\x18\a \x01(\v2\x14.connrace.v1.FailureR\afailure\"\xdb\x05\n" +
+	"\afailure\x18\a \x01(\v2\x14.connrace.v1.FailureR\afailure\"\x98\x06\n" +
 	"\x0fTranscriptEvent\x121\n" +
 	"\x06offset\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06offset\x124\n" +
 	"\x04kind\x18\x02 \x01(\x0e2 .connrace.v1.TranscriptEventKindR\x04kind\x12\x19\n" +
@@ -944,7 +961,8 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\afailure\x18\r \x01(\v2\x14.connrace.v1.FailureR\afailure\x12>\n" +
 	"\rattempt_delay\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\fattemptDelay\x128\n" +
 	"\vdelay_basis\x18\x0f \x01(\x0e2\x17.connrace.v1.DelayBasisR\n" +
-	"delayBasisB\b\n" +
+	"delayBasis\x12;\n" +
+	"\fdefer_reason\x18\x10 \x01(\x0e2\x18.connrace.v1.DeferReasonR\vdeferReasonB\b\n" +
 	"\x06_roundB\b\n" +
 	"\x06_queryB\n" +
 	"\n" +
@@ -974,7 +992,7 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\x16QUERY_OUTCOME_ANSWERED\x10\x01\x12\x1b\n" +
 	"\x17QUERY_OUTCOME_NOT_FOUND\x10\x02\x12\x18\n" +
 	"\x14QUERY_OUTCOME_FAILED\x10\x03\x12\x19\n" +
-	"\x15QUERY_OUTCOME_PENDING\x10\x04*\xf2\x04\n" +
+	"\x15QUERY_OUTCOME_PENDING\x10\x04*\xca\x05\n" +
 	"\x13TranscriptEventKind\x12%\n" +
 	"!TRANSCRIPT_EVENT_KIND_UNSPECIFIED\x10\x00\x12$\n" +
 	" TRANSCRIPT_EVENT_KIND_QUERY_SENT\x10\x01\x12\"\n" +
@@ -991,7 +1009,9 @@ const file_connrace_v1_run_proto_rawDesc = "" +
 	"\x1dTRANSCRIPT_EVENT_KIND_SETTLED\x10\v\x12\"\n" +
 	"\x1eTRANSCRIPT_EVENT_KIND_FINISHED\x10\f\x12,\n" +
 	"(TRANSCRIPT_EVENT_KIND_ATTEMPT_PROGRESSED\x10\r\x12+\n" +
-	"'TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED\x10\x0e*}\n" +
+	"'TRANSCRIPT_EVENT_KIND_ATTEMPT_PROCEEDED\x10\x0e\x12*\n" +
+	"&TRANSCRIPT_EVENT_KIND_ATTEMPT_DEFERRED\x10\x0f\x12*\n" +
+	"&TRANSCRIPT_EVENT_KIND_ATTEMPT_ADMITTED\x10\x10*}\n" +
 	"\vGiveUpCause\x12\x1d\n" +
 	"\x19GIVE_UP_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15GIVE_UP_CAUSE_TIMEOUT\x10\x01\x12\x16\n" +
@@ -1031,6 +1051,7 @@ var file_connrace_v1_run_proto_goTypes = []any{
 	(Outcome)(0),                  // 15: connrace.v1.Outcome
 	(SkipReason)(0),               // 16: connrace.v1.SkipReason
 	(DelayBasis)(0),               // 17: connrace.v1.DelayBasis
+	(DeferReason)(0),              // 18: connrace.v1.DeferReason
 }
 var file_connrace_v1_run_proto_depIdxs = []int32{
 	10, // 0: connrace.v1.Run.start_time:type_name -> google.protobuf.Timestamp
@@ -1056,11 +1077,12 @@ var file_connrace_v1_run_proto_depIdxs = []int32{
 	13, // 20: connrace.v1.TranscriptEvent.failure:type_name -> connrace.v1.Failure
 	11, // 21: connrace.v1.TranscriptEvent.attempt_delay:type_name -> google.protobuf.Duration
 	17, // 22: connrace.v1.TranscriptEvent.delay_basis:type_name -> connrace.v1.DelayBasis
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	18, // 23: connrace.v1.TranscriptEvent.defer_reason:type_name -> connrace.v1.DeferReason
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_run_proto_init() }
