@@ -78,7 +78,7 @@ func BenchmarkAttempt(b *testing.B) {
 		attempts func(Race) Attempts
 	}{
 		{"raw", engine.Attempts},
-		{"portable", func(r Race) Attempts { return Portable(r, Dial) }},
+		{"portable", func(r Race) Attempts { return Portable(r, nil) }},
 	}
 	local := idleServer(b, v4)
 	lab := netlabtest.Start(b, netlab.Config{})

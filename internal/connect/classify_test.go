@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,15 +58,55 @@ func TestClassify(t *testing.T) {
 			}
 		}
 	}
-	if len(classes) != len(errnos) {
-		t.Errorf("the table has %d rows, the test %d", len(classes), len(errnos))
+}
+
+// words are OpenTelemetry's for a connect that fails (conventions.md): the names of
+// .NET's SocketError, of which connection_reset is one more.
+var words = strings.Fields(`network_down address_already_in_use interrupted in_progress already_in_progress
+	address_not_available address_family_not_supported connection_refused fault invalid_argument is_connected
+	network_unreachable host_unreachable no_buffer_space_available timed_out access_denied protocol_type
+	connection_reset`)
+
+// ofNetwork are the errnos that say something of the target or of the way there. A
+// kernel makes them of a RST, of ICMP (icmp_err_convert, icmpv6_err_convert, and
+// EPROTO of a parameter problem), of silence, or of a missing route.
+var ofNetwork = []syscall.Errno{
+	syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT, syscall.EHOSTDOWN,
+	syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENOPROTOOPT, syscall.EPROTO, syscall.EMSGSIZE, syscall.EOPNOTSUPP,
+	syscall.EACCES,
+}
+
+// Every errno has a name, a word and somebody to blame: this host for all but those
+// that the network can bring.
+func TestClassifyEveryErrno(t *testing.T) {
+	const lastErrno = 133 // EHWPOISON
+	for errno := syscall.Errno(1); errno <= lastErrno; errno++ {
+		f := Classify(os.NewSyscallError("connect", errno))
+		if f.Type != other && !slices.Contains(words, f.Type) {
+			t.Errorf("the type of %v is %q", errno, f.Type)
+		}
+		gap := errno == 41 || errno == 58 // there is none of that number
+		if f.Text == "" || !gap && (len(f.Errno) < 3 || f.Errno[0] != 'E') {
+			t.Errorf("%d is %+v", int(errno), f)
+		}
+		if blamed := f.Fault == sched.FaultHost; blamed == slices.Contains(ofNetwork, errno) {
+			t.Errorf("%s is the fault of %s", f.Errno, f.Fault)
+		}
+	}
+	names := make(map[string]bool)
+	for _, c := range classes {
+		if names[c.name] || c.text == "" {
+			t.Errorf("%s is there twice, or has no text", c.name)
+		}
+		names[c.name] = true
 	}
 }
 
-// What the table lacks is nobody's fault that is known, and says what it is.
+// What the table lacks is this host's, and says what it is; what is no errno is
+// nobody's that is known.
 func TestClassifyUnknown(t *testing.T) {
 	f := Classify(os.NewSyscallError("connect", syscall.ELOOP))
-	want := sched.Failure{Type: "_OTHER", Errno: fmt.Sprintf("errno %d", int(syscall.ELOOP)), Text: syscall.ELOOP.Error()}
+	want := sched.Failure{Type: "_OTHER", Errno: "ELOOP", Text: "a call failed on this host: " + syscall.ELOOP.Error(), Fault: sched.FaultHost}
 	if f != want {
 		t.Errorf("ELOOP is %+v, want %+v", f, want)
 	}

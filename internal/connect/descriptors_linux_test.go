@@ -31,7 +31,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	good, hole := allowed(t, endpoints[0]), allowed(t, endpoints[1])
 	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 40, Max: 40}))
 	for _, keep := range []bool{false, true} {
-		for free := range 9 {
+		for free := range pollerDescriptors + 6 {
 			withFree(t, free, func() { outOfDescriptors(t, keep, free, good, hole) })
 		}
 		withFree(t, 9, func() { outOfDescriptorsInMidRace(t, keep, good, hole) })

@@ -22,9 +22,12 @@ const (
 func (e *Engine) Attempts(race Race) Attempts {
 	p, err := e.poller()
 	if err != nil {
-		return Portable(race, Dial)
+		return Portable(race, nil)
 	}
 	a := &raw{race: race, engine: e, poller: p, flights: p.flights[:0]}
+	if race.Stage != nil {
+		a.crew = newCrew(race, a.Wake)
+	}
 	a.ready = func(uintptr) bool { return a.look() }
 	return a
 }

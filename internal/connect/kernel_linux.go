@@ -34,7 +34,9 @@ func option(fd, level, name int, value unsafe.Pointer, size uintptr) bool {
 
 // States and options of tcp_info (include/net/tcp_states.h, include/uapi/linux/tcp.h).
 const (
-	tcpSynSent = 2
+	tcpEstablished = 1
+	tcpSynSent     = 2
+	tcpSynRecv     = 3 // of a socket that connects: the peer's SYN has crossed its own
 
 	optTimestamps = 1
 	optSACK       = 2
@@ -42,12 +44,17 @@ const (
 	optECN        = 8
 )
 
+// handshaking says that nobody has a connection yet.
+func handshaking(info *unix.TCPInfo) bool {
+	return info.State == tcpSynSent || info.State == tcpSynRecv
+}
+
 // facts are what a caller may want to know of it. The round-trip time of a handshake
 // whose SYN was repeated is none: which SYN was answered is not known without
 // timestamps.
 func facts(info *unix.TCPInfo) sched.Kernel {
 	k := sched.Kernel{SYNRepeats: int(info.Total_retrans)}
-	if info.State == tcpSynSent {
+	if handshaking(info) {
 		k.SYNRepeats = max(k.SYNRepeats, int(info.Retransmits))
 		return k
 	}

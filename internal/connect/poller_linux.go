@@ -3,7 +3,7 @@ package connect
 import (
 	"errors"
 	"os"
-	"syscall"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -13,14 +13,14 @@ import (
 )
 
 // poller is an epoll instance and the sockets that are registered with it, for one
-// race at a time. It waits through Go's own poller, in which its descriptor is
-// parked: no thread blocks.
+// race at a time. It waits through Go's own poller: no thread blocks.
 type poller struct {
 	fd     int
-	file   *os.File // of fd
-	parked syscall.RawConn
-	wakeFD int // an eventfd
-	spare  int // a descriptor kept for Take, which needs one more for a moment; or absent
+	gate   gate        // of fd
+	wakeFD int         // an eventfd
+	rung   atomic.Bool // wakeFD has been written to, and not been read
+	ports  uint32      // that sockets connect from, as IP_LOCAL_PORT_RANGE has it
+	spare  int         // a descriptor kept for Take, which needs one more for a moment; or absent
 
 	sockets []socket
 	vacant  []int    // indexes of sockets without a descriptor
@@ -55,36 +55,29 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, err
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	g, err := newGate(fd)
 	if err != nil {
 		_ = unix.Close(fd) // nothing is lost
 		return nil, err
 	}
-	_ = unix.SetNonblock(fd, true) // else os.NewFile keeps it from Go's poller; park tells
-	p := &poller{fd: fd, wakeFD: wake, spare: absent, file: os.NewFile(uintptr(fd), "epoll")}
-	if err := p.reserve(); err != nil {
+	p := &poller{fd: fd, gate: g, wakeFD: absent, spare: absent, ports: portRange()}
+	if err := p.prepareWake(); err != nil {
 		p.close()
 		return nil, err
 	}
-	if err := p.register(wake, wakeData, unix.EPOLLIN); err != nil {
-		p.close()
-		return nil, err
-	}
-	if p.parked, err = p.file.SyscallConn(); err != nil {
-		p.close()
-		return nil, err
-	}
-	return p, p.park()
+	return p, nil
 }
 
-// park fails when Go's poller does not take the descriptor: without that the
-// deadlines of wait would not work.
-func (p *poller) park() error {
-	err := p.file.SetReadDeadline(time.Time{})
+// prepareWake makes an eventfd that sends events, and a spare descriptor.
+func (p *poller) prepareWake() (err error) {
+	p.wakeFD, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC) // absent with an error
 	if err != nil {
-		p.close()
+		return err
 	}
-	return err
+	if err := p.register(p.wakeFD, wakeData, unix.EPOLLIN); err != nil {
+		return err
+	}
+	return p.reserve()
 }
 
 // reserve makes sure that there is a spare descriptor.
@@ -110,14 +103,15 @@ func (p *poller) register(fd, data int, events uint32) error {
 // take returns the index of an idle socket of the family, or of a new one. Whoever
 // may get the connection gets one of a new socket.
 func (p *poller) take(family int, fresh bool) (int, error) {
+	p.gate.shut() // over loopback, connecting makes events before it returns
 	if n := len(p.idle[family]); n > 0 && !fresh {
 		i := p.idle[family][n-1]
 		p.idle[family] = p.idle[family][:n-1]
 		return i, nil
 	}
-	fd, err := newSocket(family)
+	fd, err := newSocket(family, p.ports)
 	if descriptorsAreOut(err) && p.shed() { // what is kept must not keep this one from its descriptor
-		fd, err = newSocket(family)
+		fd, err = newSocket(family, p.ports)
 	}
 	if err != nil {
 		return 0, err
@@ -165,10 +159,16 @@ func (p *poller) vacate(i int) {
 	p.vacant = append(p.vacant, i)
 }
 
-func newSocket(family int) (int, error) {
+// newSocket makes one that keeps what ICMP says, and that finds a free port fast.
+func newSocket(family int, ports uint32) (int, error) {
 	domain := [2]int{unix.AF_INET, unix.AF_INET6}[family]
 	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-	return fd, os.NewSyscallError("socket", err)
+	if err != nil {
+		return fd, os.NewSyscallError("socket", err)
+	}
+	hearICMP(fd, family, true)
+	useAllPorts(fd, ports)
+	return fd, nil
 }
 
 // release dissolves a socket's connection or attempt and keeps it for another. What
@@ -176,6 +176,7 @@ func newSocket(family int) (int, error) {
 func (p *poller) release(i int) {
 	s := &p.sockets[i]
 	s.attempt = free
+	p.gate.shut() // dissolving makes an event
 	if len(p.idle[s.family]) >= maxIdleSockets || rawsock.Dissolve(s.fd) != 0 {
 		p.discard(i)
 		return
@@ -185,6 +186,7 @@ func (p *poller) release(i int) {
 
 // discard closes a socket, with a RST if it is connected.
 func (p *poller) discard(i int) {
+	p.gate.shut()
 	_ = rawsock.Dissolve(p.sockets[i].fd) // its connection would end with a FIN
 	_ = unix.Close(p.sockets[i].fd)       // nothing was sent, so nothing can be lost
 	p.vacate(i)
@@ -217,29 +219,34 @@ func (p *poller) collect() []unix.EpollEvent {
 // wait calls ready until it returns true, each time something has happened, or until
 // d has passed; less than 0: without bound.
 func (p *poller) wait(d time.Duration, ready func(uintptr) bool) {
-	var deadline time.Time
+	var due time.Time
 	if d >= 0 {
-		deadline = time.Now().Add(d)
+		due = time.Now().Add(d)
 	}
-	if p.file.SetReadDeadline(deadline) != nil {
-		return
-	}
-	// The error is that of the deadline.
-	_ = p.parked.Read(ready)
+	p.gate.wait(due, ready)
 }
 
 func (p *poller) idleSockets() int { return len(p.idle[0]) + len(p.idle[1]) }
 
+// wake may be called by any goroutine. Neither it nor woken can block, so Go's
+// scheduler need not know: it would wake the thread that watches over long calls.
 func (p *poller) wake() {
-	var one [8]byte
-	one[0] = 1
-	_, _ = unix.Write(p.wakeFD, one[:]) // a full counter wakes as well
+	if p.rung.Swap(true) {
+		return // collect has still to find that
+	}
+	one := uint64(1)
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(p.wakeFD), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one)) //nolint:dogsled // three results of no use
 }
 
-// woken takes a call of wake back.
+// woken takes calls of wake back.
 func (p *poller) woken() {
-	var count [8]byte
-	_, _ = unix.Read(p.wakeFD, count[:]) // an empty counter is as good
+	if !p.rung.Load() {
+		return
+	}
+	var count uint64
+	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(p.wakeFD), uintptr(unsafe.Pointer(&count)), unsafe.Sizeof(count)) //nolint:dogsled // three results of no use
+	// Not before the read, which would take a later call's event, and rung would stay.
+	p.rung.Store(false)
 }
 
 func (p *poller) close() {
@@ -249,6 +256,9 @@ func (p *poller) close() {
 		}
 	}
 	p.spend()
-	_ = unix.Close(p.wakeFD)
-	_ = p.file.Close() // fd too
+	if p.wakeFD != absent {
+		_ = unix.Close(p.wakeFD)
+	}
+	p.gate.close()
+	_ = unix.Close(p.fd)
 }

@@ -56,8 +56,8 @@ func TestIdleSocketsAreBounded(t *testing.T) {
 	eventually(t, "no descriptor is left", func() bool { return descriptors(t) == before })
 }
 
-// pollerDescriptors are an epoll instance, an eventfd, and one to spare.
-const pollerDescriptors = 3
+// pollerDescriptors are two epoll instances, an eventfd, and one to spare.
+const pollerDescriptors = 4
 
 // Many races side by side leave no more pollers than the engine's bound.
 func TestIdlePollersAreBounded(t *testing.T) {
@@ -118,7 +118,7 @@ func TestRawDescriptorsCloseOnExec(t *testing.T) {
 	r, a := rawRace(t, newEngine(t), true)
 	r.Start(0, good)
 	r.until(t, 0, sched.Started, sched.Connected)
-	for _, fd := range []int{a.poller.fd, a.poller.wakeFD, a.poller.spare, a.poller.sockets[0].fd} {
+	for _, fd := range []int{a.poller.fd, a.poller.gate.outer, a.poller.wakeFD, a.poller.spare, a.poller.sockets[0].fd} {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		must(t, err)
 		if flags&unix.FD_CLOEXEC == 0 {

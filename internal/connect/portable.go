@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/connrace/connrace/internal/policy"
@@ -20,58 +19,56 @@ type DialFunc func(ctx context.Context, to policy.Allowed, starting func()) (net
 // portable are attempts with net.Dialer, or with any other DialFunc: one goroutine
 // each.
 type portable struct {
-	race   Race
-	dial   DialFunc
-	cancel map[int]context.CancelFunc
-	wake   chan struct{} // has room for one: that there is news
-	timer  *time.Timer
-	wg     sync.WaitGroup
-
-	mu     sync.Mutex
-	conns  map[int]net.Conn // connected and not taken
-	closed bool             // nobody takes any
+	race     Race
+	dial     DialFunc
+	crew     *crew
+	attempts map[int]handle
+	wake     chan struct{} // has room for one: that there is news
+	timer    *time.Timer
 }
 
-// Portable returns an empty set of attempts that are made with dial; nil: Dial.
+// handle is how the race's loop reaches an attempt's goroutine.
+type handle struct {
+	cancel  context.CancelFunc
+	proceed chan struct{} // has room for one
+}
+
+// Portable returns an empty set of attempts that are made with dial; nil: with
+// net.Dialer, from race.Source.
 func Portable(race Race, dial DialFunc) Attempts {
 	if dial == nil {
-		dial = Dial
+		dial = dialFor(race)
 	}
-	return &portable{
-		race:   race,
-		dial:   dial,
-		cancel: make(map[int]context.CancelFunc),
-		wake:   make(chan struct{}, 1),
-		conns:  make(map[int]net.Conn),
+	a := &portable{
+		race:     race,
+		dial:     dial,
+		attempts: make(map[int]handle),
+		wake:     make(chan struct{}, 1),
 	}
+	a.crew = newCrew(race, a.Wake)
+	return a
 }
 
 func (a *portable) Start(id int, to policy.Allowed) {
 	ctx, cancel := context.WithCancel(context.Background())
-	a.cancel[id] = cancel
-	a.wg.Go(func() {
+	h := handle{cancel: cancel, proceed: make(chan struct{}, 1)}
+	a.attempts[id] = h
+	a.crew.wg.Go(func() {
 		defer cancel()
-		a.run(ctx, id, to)
+		a.run(ctx, id, to, h.proceed)
 	})
 }
 
-func (a *portable) Cancel(id int) { a.cancel[id]() }
-
-func (a *portable) Take(id int) net.Conn {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	conn := a.conns[id]
-	if conn == nil {
-		return nil
+func (a *portable) Proceed(id int) {
+	select {
+	case a.attempts[id].proceed <- struct{}{}:
+	default: // it has been told
 	}
-	delete(a.conns, id)
-	a.closeAll()
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(-1) // from now on it is as any other connection, of Go's defaults
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true})
-	}
-	return conn
 }
+
+func (a *portable) Cancel(id int) { a.attempts[id].cancel() }
+
+func (a *portable) Take(id int) net.Conn { return a.crew.take(id) }
 
 func (a *portable) Wait(due time.Duration, bounded bool) {
 	var expired <-chan time.Time
@@ -107,28 +104,16 @@ func (a *portable) post(e sched.Event) {
 }
 
 func (a *portable) Close() {
-	for _, cancel := range a.cancel {
-		cancel()
+	for _, h := range a.attempts {
+		h.cancel()
 	}
-	a.wg.Wait()
+	a.crew.wait()
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closeAll()
 }
 
-// closeAll closes what nobody takes, now and from now on.
-func (a *portable) closeAll() {
-	a.closed = true
-	for id, conn := range a.conns {
-		_ = conn.Close() // nothing was sent, so nothing can be lost
-		delete(a.conns, id)
-	}
-}
-
-func (a *portable) run(ctx context.Context, id int, to policy.Allowed) {
+func (a *portable) run(ctx context.Context, id int, to policy.Allowed, proceed <-chan struct{}) {
 	started := false
 	conn, err := a.dial(ctx, to, func() {
 		if !started { // net.Dialer may go through several sockets for one connect
@@ -138,9 +123,12 @@ func (a *portable) run(ctx context.Context, id int, to policy.Allowed) {
 	})
 	e := sched.Event{At: a.race.Now(), Attempt: id}
 	switch {
+	case err == nil && a.race.Stage != nil:
+		a.progress(ctx, e, conn, proceed)
+		return
 	case err == nil:
 		e.Kind, e.Local = sched.Connected, localEndpoint(conn)
-		a.hold(ctx, id, conn)
+		a.crew.keep(ctx, id, connection{conn, conn})
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		e.Kind = sched.Cancelled
 	default:
@@ -149,15 +137,33 @@ func (a *portable) run(ctx context.Context, id int, to policy.Allowed) {
 	a.post(e)
 }
 
-// hold keeps a connection for Take. One that nobody can want any more is closed.
-func (a *portable) hold(ctx context.Context, id int, conn net.Conn) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.race.Keep || a.closed || ctx.Err() != nil {
-		_ = conn.Close()
+// progress reports a TCP connection that is up, and goes on with it when it is told.
+func (a *portable) progress(ctx context.Context, e sched.Event, conn net.Conn, proceed <-chan struct{}) {
+	e.Kind, e.Local = sched.Progressed, localEndpoint(conn)
+	a.post(e)
+	if proceeds(ctx, proceed) {
+		a.crew.carryOut(ctx, e.Attempt, handshake{conn: conn, local: e.Local})
 		return
 	}
-	a.conns[id] = conn
+	connection{conn, conn}.discard(a.race.Polite)
+	e.Kind, e.At = sched.Cancelled, a.race.Now()
+	a.post(e)
+}
+
+// proceeds waits for what an attempt is told, and says whether it may go on. What was
+// told before it was given up counts.
+func proceeds(ctx context.Context, proceed <-chan struct{}) bool {
+	select {
+	case <-proceed:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-proceed:
+		return true
+	default:
+		return false
+	}
 }
 
 func localEndpoint(conn net.Conn) netip.AddrPort {

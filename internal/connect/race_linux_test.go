@@ -28,9 +28,15 @@ type race struct {
 // newRace is closed when the test ends, at the latest.
 func newRace(t testing.TB, attempts func(Race) Attempts, keep bool) *race {
 	t.Helper()
+	return newRaceOf(t, attempts, Race{Keep: keep})
+}
+
+// newRaceOf is newRace with more than Keep to it.
+func newRaceOf(t testing.TB, attempts func(Race) Attempts, of Race) *race {
+	t.Helper()
 	began, l := time.Now(), new(log)
-	now := func() time.Duration { return time.Since(began) }
-	r := &race{Attempts: attempts(Race{Now: now, Post: l.post, Keep: keep}), log: l, now: now}
+	of.Now, of.Post = func() time.Duration { return time.Since(began) }, l.post
+	r := &race{Attempts: attempts(of), log: l, now: of.Now}
 	t.Cleanup(r.Close)
 	return r
 }
@@ -71,7 +77,7 @@ func (r *race) outcome(t testing.TB, attempt int) sched.Event {
 	t.Helper()
 	for deadline := r.now() + patience; r.now() < deadline; r.Wait(r.now()+100*ms, true) {
 		events := r.of(attempt)
-		if n := len(events); n > 0 && events[n-1].Kind != sched.Started {
+		if n := len(events); n > 0 && events[n-1].Kind != sched.Started && events[n-1].Kind != sched.Progressed {
 			return events[n-1]
 		}
 	}
@@ -84,6 +90,6 @@ func eachEngine(t *testing.T, f func(t *testing.T, attempts func(Race) Attempts)
 	t.Helper()
 	t.Run("raw", func(t *testing.T) { f(t, newEngine(t).Attempts) })
 	t.Run("portable", func(t *testing.T) {
-		f(t, func(r Race) Attempts { return Portable(r, Dial) })
+		f(t, func(r Race) Attempts { return Portable(r, nil) })
 	})
 }

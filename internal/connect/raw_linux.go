@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -14,11 +15,13 @@ import (
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// raw are attempts on raw sockets, all in the goroutine that owns the race.
+// raw are attempts on raw sockets, all in the goroutine that owns the race but for
+// the stages after TCP.
 type raw struct {
 	race   Race
 	engine *Engine
 	poller *poller
+	crew   *crew // nil: there are no stages after TCP
 
 	flights []flight           // by attempt
 	ready   func(uintptr) bool // look, for Go's poller
@@ -35,6 +38,15 @@ type flight struct {
 	start  time.Duration
 	to     netip.AddrPort
 	held   bool // it is connected and may be taken
+	stage  *staged
+}
+
+// staged is an attempt whose TCP handshake is done, in a race with stages after that.
+// It waits for Proceed while it has a socket.
+type staged struct {
+	handshake
+
+	cancel context.CancelFunc // gives its goroutine up; nil: it has none
 }
 
 // none is a flight without a socket.
@@ -48,21 +60,30 @@ func (a *raw) Start(id int, to policy.Allowed) {
 		a.fail(id, errUnchecked)
 		return
 	}
-	family := 0
-	if to.Endpoint().Addr().Is6() {
-		family = 1
-	}
-	i, err := a.poller.take(family, a.race.Keep)
+	i, err := a.poller.take(familyOf(to), a.fresh())
 	if descriptorsAreOut(err) { // what other races have left must not keep this one from its own
 		a.engine.Close()
-		i, err = a.poller.take(family, a.race.Keep)
+		i, err = a.poller.take(familyOf(to), a.fresh())
 	}
 	if err != nil {
 		a.fail(id, err)
 		return
 	}
+	if err := a.race.Source.apply(a.poller.sockets[i].fd, familyOf(to)); err != nil {
+		a.poller.discard(i)
+		a.fail(id, err)
+		return
+	}
 	a.begin(id, i, to)
 }
+
+// fresh says that sockets are new: somebody may get them, or they are set up for this
+// race.
+func (a *raw) fresh() bool { return a.race.Keep || a.single() }
+
+// single says that sockets serve no other race: a goroutine has had them, or they are
+// set up for this one.
+func (a *raw) single() bool { return a.race.Stage != nil || a.race.Source != (Source{}) }
 
 func (a *raw) begin(id, i int, to policy.Allowed) {
 	s, f := &a.poller.sockets[i], &a.flights[id]
@@ -70,15 +91,14 @@ func (a *raw) begin(id, i int, to policy.Allowed) {
 	f.socket, f.to, f.start = i, to.Endpoint(), a.race.Now()
 	errno := rawsock.Connect(s.fd, f.to)
 	if errno != 0 && errno != unix.EINPROGRESS && !hasLeft(errno) {
-		a.poller.release(i)
-		f.socket = none
-		a.post(sched.Event{Kind: sched.Failed, At: a.race.Now(), Attempt: id, Failure: classify(errno)})
+		a.letGo(f, false)
+		a.post(sched.Event{Kind: sched.Failed, At: a.race.Now(), Attempt: id, Failure: a.unsent(errno)})
 		return
 	}
 	a.post(sched.Event{Kind: sched.Started, At: f.start, Attempt: id})
 	switch errno {
 	case 0:
-		a.connected(id)
+		a.happened(i)
 	case unix.EINPROGRESS:
 	default:
 		a.refused(id, errno)
@@ -91,21 +111,64 @@ func hasLeft(errno unix.Errno) bool {
 	return errno == unix.ECONNREFUSED || errno == unix.ECONNRESET || errno == unix.ETIMEDOUT
 }
 
-func (a *raw) Cancel(id int) {
-	f := &a.flights[id]
-	if f.socket == none {
-		return // its outcome is under way
+// unsent is why this host has sent nothing. With a source that was asked for, it is
+// about that, and not about the way to the target.
+func (a *raw) unsent(errno unix.Errno) sched.Failure {
+	f := classify(errno)
+	if a.race.Source != (Source{}) {
+		f.Fault = sched.FaultHost
+		f.Text = "from the source that was asked for: " + f.Text
 	}
-	if f.held {
-		a.lose(f)
+	return f
+}
+
+func (a *raw) Proceed(id int) {
+	f := &a.flights[id]
+	if f.stage == nil || f.socket == none {
+		return // it is over, or under way
+	}
+	conn, err := a.extract(f)
+	if err != nil {
+		a.post(sched.Event{
+			Kind: sched.Failed, At: a.race.Now(), Attempt: id,
+			Local: f.stage.local, Kernel: f.stage.kernel, Failure: Classify(err),
+		})
 		return
 	}
-	// A loser can connect or fail in the instant it is cancelled, and the server has
-	// seen it.
+	if !a.race.Polite {
+		_ = conn.(*net.TCPConn).SetLinger(0)
+	}
+	var ctx context.Context
+	ctx, f.stage.cancel = context.WithCancel(context.Background())
+	stage := *f.stage
+	stage.conn = conn
+	a.crew.wg.Go(func() {
+		defer stage.cancel()
+		a.crew.carryOut(ctx, id, stage.handshake)
+	})
+}
+
+func (a *raw) Cancel(id int) {
+	f := &a.flights[id]
+	switch {
+	case f.stage != nil && f.stage.cancel != nil:
+		f.stage.cancel()
+	case f.socket == none: // its outcome is under way
+	case f.held || f.stage != nil:
+		a.abandon(id)
+	default:
+		a.giveUp(id)
+	}
+}
+
+// giveUp ends an attempt whose handshake is not known to be done. A loser can connect
+// or fail in the instant it is cancelled, and the server has seen it.
+func (a *raw) giveUp(id int) {
+	f := &a.flights[id]
 	info, known := tcpInfo(a.poller.sockets[f.socket].fd)
-	if known && info.State != tcpSynSent {
-		a.happened(f.socket)
-		a.lose(f)
+	if known && !handshaking(&info) {
+		a.settled(id, &info, known)
+		a.abandon(id)
 		return
 	}
 	e := sched.Event{Kind: sched.Cancelled, At: a.race.Now()}
@@ -115,24 +178,51 @@ func (a *raw) Cancel(id int) {
 	a.land(id, e)
 }
 
+// abandon closes what has connected. It has reported that, or waits for Proceed.
+func (a *raw) abandon(id int) {
+	f := &a.flights[id]
+	switch {
+	case f.held:
+		a.lose(f)
+	case f.stage != nil && f.socket != none:
+		a.land(id, sched.Event{Kind: sched.Cancelled, At: a.race.Now(), Local: f.stage.local, Kernel: f.stage.kernel})
+	}
+}
+
 func (a *raw) Take(id int) net.Conn {
+	if a.crew != nil {
+		return a.crew.take(id)
+	}
 	if id >= len(a.flights) || !a.flights[id].held {
 		return nil
 	}
 	f := &a.flights[id]
-	fd := a.poller.detach(f.socket)
-	*f = flight{socket: none}
+	f.held = false // drop leaves it alone
 	a.taken = true
 	a.drop()
+	conn, err := a.extract(f)
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
+// extract takes a connection out of the poller.
+func (a *raw) extract(f *flight) (net.Conn, error) {
+	fd := a.poller.detach(f.socket)
+	f.socket = none
+	if info, known := tcpInfo(fd); known && info.State == tcpEstablished {
+		_ = pendingError(fd) // what the network said during the handshake must not fail what comes after it
+	}
 	a.poller.spend()
 	defer func() { _ = a.poller.reserve() }() // else the next race has none to spare
 	file := os.NewFile(uintptr(fd), "tcp")
 	defer func() { _ = file.Close() }() // FileConn has a descriptor of its own
 	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil
+	if err != nil && !a.race.Polite {
+		rawsock.Dissolve(fd)
 	}
-	return conn
+	return conn, err
 }
 
 // drop closes connections that nobody takes.
@@ -145,8 +235,22 @@ func (a *raw) drop() {
 // lose closes a connection if it is held for Take.
 func (a *raw) lose(f *flight) {
 	if f.held {
-		a.poller.discard(f.socket)
-		*f = flight{socket: none}
+		f.held = false
+		a.letGo(f, true)
+	}
+}
+
+// letGo gives back the socket of an attempt, which may have connected.
+func (a *raw) letGo(f *flight, connected bool) {
+	i := f.socket
+	f.socket = none
+	switch {
+	case connected && a.race.Polite:
+		a.poller.finish(i)
+	case a.single(), connected && a.race.Keep:
+		a.poller.discard(i)
+	default:
+		a.poller.release(i)
 	}
 }
 
@@ -187,43 +291,72 @@ func (a *raw) look() bool {
 // happened looks at a socket that has an event.
 func (a *raw) happened(i int) {
 	s := &a.poller.sockets[i]
-	if s.attempt == free || a.flights[s.attempt].held {
+	if s.attempt == free || a.flights[s.attempt].held || a.flights[s.attempt].stage != nil {
 		return
 	}
-	id := s.attempt
-	if errno := pendingError(s.fd); errno != 0 {
-		a.refused(id, errno)
-		return
+	info, known := tcpInfo(s.fd)
+	a.settled(s.attempt, &info, known)
+}
+
+// settled looks at what the kernel knows of an attempt. A connection has come about
+// whatever the network said meanwhile, so it is not asked for an error.
+func (a *raw) settled(id int, info *unix.TCPInfo, known bool) {
+	if !known || info.State != tcpEstablished {
+		if errno := pendingError(a.poller.sockets[a.flights[id].socket].fd); errno != 0 {
+			a.refused(id, errno)
+			return
+		}
 	}
-	a.connected(id)
+	if known && !handshaking(info) { // else the echo of an earlier attempt: a reused socket keeps an event
+		a.connected(id, info)
+	}
 }
 
 // connected reports a handshake that is done, by the kernel's clock: the SYN left when
 // the attempt started, and the answer came a round trip later, whenever this process
 // got to know.
-func (a *raw) connected(id int) {
+func (a *raw) connected(id int, info *unix.TCPInfo) {
 	f := &a.flights[id]
-	info, known := tcpInfo(a.poller.sockets[f.socket].fd)
-	if !known || info.State == tcpSynSent {
-		return // the echo of an earlier attempt: a reused socket keeps an event
-	}
 	local := rawsock.LocalEnd(a.poller.sockets[f.socket].fd)
 	if local == f.to { // nothing listens, and the port was free for the SYN to leave from
 		a.refused(id, unix.ECONNREFUSED)
 		return
 	}
-	e := sched.Event{Kind: sched.Connected, Noticed: a.race.Now(), Local: local, Kernel: facts(&info)}
+	e := sched.Event{Kind: sched.Connected, Noticed: a.race.Now(), Local: local, Kernel: facts(info)}
 	e.At = e.Noticed
 	if e.Kernel.RTT > 0 && e.Kernel.SYNRepeats == 0 {
 		e.At = min(e.At, f.start+e.Kernel.RTT)
 	}
+	if a.race.Stage != nil {
+		a.progress(id, e)
+		return
+	}
 	a.land(id, e)
 }
 
+// progress reports that TCP is up, and keeps the connection for Proceed.
+func (a *raw) progress(id int, e sched.Event) {
+	f := &a.flights[id]
+	f.stage = &staged{handshake: handshake{local: e.Local, kernel: e.Kernel}}
+	a.settle(f)
+	e.Kind, e.Attempt = sched.Progressed, id
+	a.post(e)
+}
+
+// settle makes a connection that is kept an ordinary one: it rides out what ICMP says.
+func (a *raw) settle(f *flight) {
+	s := &a.poller.sockets[f.socket]
+	hearICMP(s.fd, s.family, false)
+}
+
+// refused reports a handshake that has failed, and what the network said of it.
 func (a *raw) refused(id int, errno unix.Errno) {
-	a.land(id, sched.Event{
-		Kind: sched.Failed, At: a.race.Now(), Failure: classify(errno),
-	})
+	f, failure := &a.flights[id], classify(errno)
+	fd := a.poller.sockets[f.socket].fd
+	if icmp := heard(fd, f.to); icmp.From.IsValid() {
+		failure = withICMP(failure, icmp, rawsock.LocalEnd(fd).Addr(), f.to.Addr())
+	}
+	a.land(id, sched.Event{Kind: sched.Failed, At: a.race.Now(), Failure: failure})
 }
 
 // fail reports an attempt that has sent nothing.
@@ -237,9 +370,10 @@ func (a *raw) land(id int, e sched.Event) {
 	f := &a.flights[id]
 	e.Attempt = id
 	f.held = e.Kind == sched.Connected && a.race.Keep && !a.taken
-	if !f.held {
-		a.poller.release(f.socket)
-		f.socket = none
+	if f.held {
+		a.settle(f)
+	} else {
+		a.letGo(f, e.Kind == sched.Connected || f.stage != nil)
 	}
 	a.post(e)
 }
@@ -262,11 +396,12 @@ func (a *raw) Close() {
 		return
 	}
 	for id := range a.flights {
-		if f := &a.flights[id]; f.socket != none && !f.held {
-			a.land(id, sched.Event{Kind: sched.Cancelled, At: a.race.Now()})
-		}
+		a.Cancel(id)
 	}
-	a.drop()
+	if a.crew != nil {
+		a.crew.wait()
+		clear(a.flights) // what they point to is not for the next race
+	}
 	a.poller.woken() // by nobody who is still there
 	a.poller.flights, a.flights = a.flights, nil
 	a.engine.keep(a.poller)

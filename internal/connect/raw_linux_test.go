@@ -284,7 +284,7 @@ func checkOutcomes(t *testing.T, r *race, target []int) {
 func TestRawCancelClosesAConnection(t *testing.T) {
 	h, to := start(t, netlab.Accept, v4)
 	for _, noticed := range []bool{true, false} {
-		r, _ := rawRace(t, newEngine(t), true)
+		r, a := rawRace(t, newEngine(t), true)
 		r.Start(0, to)
 		if noticed {
 			r.until(t, 0, sched.Started, sched.Connected)
@@ -298,6 +298,9 @@ func TestRawCancelClosesAConnection(t *testing.T) {
 		}
 		r.Cancel(0)
 		r.want(t, 0, sched.Started, sched.Connected)
+		if n := a.poller.idleSockets(); n != 0 {
+			t.Error("its socket, which hears of no ICMP any more, is kept")
+		}
 	}
 }
 
@@ -367,9 +370,14 @@ func TestRawDoesNotConnectToItself(t *testing.T) {
 // onlyPort makes it the one port that this host connects from.
 func onlyPort(t *testing.T, port int) {
 	t.Helper()
+	onlyPorts(t, port, port)
+}
+
+func onlyPorts(t *testing.T, lowest, highest int) {
+	t.Helper()
 	const name = "/proc/sys/net/ipv4/ip_local_port_range"
 	before, err := os.ReadFile(name)
 	must(t, err)
-	must(t, os.WriteFile(name, fmt.Appendf(nil, "%d %d", port, port), 0))
+	must(t, os.WriteFile(name, fmt.Appendf(nil, "%d %d", lowest, highest), 0))
 	t.Cleanup(func() { must(t, os.WriteFile(name, before, 0)) })
 }

@@ -14,29 +14,64 @@ import (
 type Sources struct {
 	mu       sync.Mutex
 	routes   routes
-	prefixes []netip.Prefix // of this host's addresses
-	read     time.Time      // when they were read
+	found    map[netip.Addr]source // by destination
+	prefixes []netip.Prefix        // of this host's addresses
+	read     time.Time             // when the oldest of all that was read
 }
 
-// fresh is how old the lengths of prefixes may be: RFC 6724 section 8 lets an order of
-// addresses be a second old. Routes are asked for each time.
-const fresh = time.Second
+// source is an address of this host and the length of its prefix.
+type source struct {
+	addr netip.Addr
+	bits int
+}
+
+const (
+	// fresh is how old it may be: RFC 6724 section 8 lets an order of addresses be a
+	// second old.
+	fresh = time.Second
+	// maxFound bounds what is kept: 64 KB.
+	maxFound = 1024
+)
 
 // For returns the address the kernel would send from to dst, and the length of
 // its prefix (0: unknown). The zero address says there is none: no route. It
-// connects a UDP socket, which sends no packet.
+// connects a UDP socket, which sends no packet. What it has found may be a second
+// old; that there is no route never is, so that a new one serves at once.
 func (s *Sources) For(dst netip.Addr) (src netip.Addr, bits int) {
+	dst = dst.Unmap()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.refresh()
+	if known, ok := s.found[dst]; ok {
+		return known.addr, known.bits
+	}
 	// RFC 6724 section 8: the port plays no part in the choice.
-	src = s.routes.source(netip.AddrPortFrom(dst.Unmap(), 9))
+	src = s.routes.source(netip.AddrPortFrom(dst, 9))
 	if !src.IsValid() {
 		return src, 0
 	}
-	if time.Since(s.read) > fresh {
-		s.prefixes, s.read = hostPrefixes(s.prefixes[:0]), time.Now()
+	bits = s.bits(src)
+	s.keep(dst, source{src, bits})
+	return src, bits
+}
+
+// refresh forgets what is old.
+func (s *Sources) refresh() {
+	if time.Since(s.read) <= fresh {
+		return
 	}
-	return src, s.bits(src)
+	clear(s.found)
+	s.prefixes, s.read = hostPrefixes(s.prefixes[:0]), time.Now()
+}
+
+func (s *Sources) keep(dst netip.Addr, src source) {
+	if s.found == nil {
+		s.found = make(map[netip.Addr]source)
+	}
+	if len(s.found) >= maxFound {
+		clear(s.found)
+	}
+	s.found[dst] = src
 }
 
 // Close lets go of what is kept. It may be used after that.
@@ -44,6 +79,7 @@ func (s *Sources) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.routes.close()
+	s.found, s.read = nil, time.Time{}
 }
 
 // hostPrefixes appends those of the host's addresses. A host that does not tell them

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 )
 
 func wantSource(t *testing.T, s *Sources, dst, src string, bits int) {
@@ -108,4 +109,45 @@ func TestSourcesAreSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A second question within a second is answered from memory, and a later one is not:
+// routes change.
+func TestSourcesAreKeptForASecond(t *testing.T) {
+	s := new(Sources)
+	dst := netip.MustParseAddr("127.0.0.1")
+	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
+	s.read = time.Now().Add(time.Minute)                        // so that this takes as long as it may
+	s.found[dst] = source{netip.MustParseAddr("127.0.0.9"), 24} // the route has been another
+	wantSource(t, s, "127.0.0.1", "127.0.0.9", 24)
+	wantSource(t, s, "::ffff:127.0.0.1", "127.0.0.9", 24)
+	wantSource(t, s, "127.0.0.2", "127.0.0.1", 8)
+	s.read = time.Now().Add(-fresh - time.Millisecond)
+	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
+	s.found[dst] = source{netip.MustParseAddr("127.0.0.9"), 24}
+	s.Close()
+	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
+}
+
+// That there was no route is not kept: a host that gets one can use it at once.
+func TestNoSourceIsNotKept(t *testing.T) {
+	s := new(Sources)
+	s.For(netip.MustParseAddr("fe80::1"))
+	if len(s.found) != 0 {
+		t.Errorf("%v are kept, want none", s.found)
+	}
+}
+
+// A scan of many destinations does not fill the memory, nor does it cost an answer.
+func TestSourcesKeptAreBounded(t *testing.T) {
+	s, dst := new(Sources), netip.MustParseAddr("127.1.0.0")
+	s.For(dst)
+	s.read = time.Now().Add(time.Minute) // so that this takes as long as it may
+	for range 2*maxFound + 2 {
+		wantSource(t, s, dst.String(), "127.0.0.1", 8)
+		if len(s.found) > maxFound {
+			t.Fatalf("%d are kept, want %d at most", len(s.found), maxFound)
+		}
+		dst = dst.Next()
+	}
 }
