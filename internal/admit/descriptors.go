@@ -1,0 +1,17 @@
+package admit
+
+// What the process needs besides the sockets of attempts: listeners, a connection
+// for each client, an epoll instance and an eventfd for each poller, sockets of DNS
+// lookups, files, pipes. A quarter of its descriptors, within these bounds; of very
+// few, half.
+const (
+	minReserve = 64
+	maxReserve = 1024
+)
+
+// spare is what attempts may use of a limit; at least 1, because 0 is no limit.
+func spare(limit uint64) int {
+	limit = min(limit, 1<<30) // "unlimited" is a huge number
+	reserve := min(max(limit/4, min(minReserve, limit/2)), maxReserve)
+	return int(max(limit-reserve, 1))
+}
