@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -20,6 +21,9 @@ var (
 	ErrNotRanked    = errors.New("no address may be tried")
 	ErrNotWon       = errors.New("nothing connected")
 	ErrNotReachable = errors.New("nothing is reachable")
+	// ErrOverloaded: too many attempts wait for the daemon's budgets already; try again
+	// after Error.RetryAfter.
+	ErrOverloaded = errors.New("the daemon is overloaded")
 	// ErrUnavailable: no daemon answers, or it is shutting down. Connect without
 	// its advice, and ask again later.
 	ErrUnavailable = errors.New("the daemon is unavailable")
@@ -35,6 +39,9 @@ type Error struct {
 	Reason string
 	// Fields say what is wrong with the request.
 	Fields []FieldViolation
+	// RetryAfter is how long to wait before asking again, with ErrOverloaded; 0: not
+	// said.
+	RetryAfter time.Duration
 	// Reply is the reply that rides along when nothing was won: a
 	// *ResolveAndRankResponse, *RaceResponse, *ProbeResponse or
 	// *WatchProbeResponse. Large ones are cut; see docs/reference.md.
@@ -64,6 +71,8 @@ func (e *Error) Is(target error) bool {
 		return e.Reason == "NOT_WON"
 	case ErrNotReachable:
 		return e.Reason == "NOT_REACHABLE"
+	case ErrOverloaded:
+		return e.Reason == "OVERLOADED"
 	case ErrUnavailable:
 		return e.Status.Code() == codes.Unavailable
 	}
@@ -84,6 +93,8 @@ func fromStatus(err error) error {
 			for _, v := range d.GetFieldViolations() {
 				e.Fields = append(e.Fields, FieldViolation{Field: v.GetField(), Description: v.GetDescription()})
 			}
+		case *errdetails.RetryInfo:
+			e.RetryAfter = d.GetRetryDelay().AsDuration()
 		case *connracev1.ResolveAndRankResponse, *connracev1.RaceResponse, *connracev1.ProbeResponse, *connracev1.WatchProbeResponse:
 			e.Reply, _ = d.(proto.Message)
 		}

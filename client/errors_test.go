@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/connrace/connrace/client"
 	"github.com/connrace/connrace/internal/netlab"
@@ -26,6 +28,7 @@ var sentinels = map[string]error{
 	"ErrNotRanked":      client.ErrNotRanked,
 	"ErrNotWon":         client.ErrNotWon,
 	"ErrNotReachable":   client.ErrNotReachable,
+	"ErrOverloaded":     client.ErrOverloaded,
 	"ErrUnavailable":    client.ErrUnavailable,
 }
 
@@ -53,6 +56,7 @@ func TestErrors(t *testing.T) {
 		reason string
 		fields []client.FieldViolation
 		reply  proto.Message
+		retry  time.Duration
 	}{
 		"bad request": {
 			err: asked(t, codes.InvalidArgument, "INVALID_REQUEST", bad), is: []string{"ErrInvalidRequest"}, reason: "INVALID_REQUEST",
@@ -77,6 +81,15 @@ func TestErrors(t *testing.T) {
 		"shutting down": {
 			err: asked(t, codes.Unavailable, "SHUTTING_DOWN"), is: []string{"ErrUnavailable"}, reason: "SHUTTING_DOWN",
 		},
+		"overloaded": {
+			err: asked(t, codes.ResourceExhausted, "OVERLOADED",
+				&errdetails.RetryInfo{RetryDelay: durationpb.New(1500 * time.Millisecond)}, &errdetails.QuotaFailure{}),
+			is: []string{"ErrOverloaded"}, reason: "OVERLOADED", retry: 1500 * time.Millisecond,
+		},
+		"overloaded, and no word of when": {
+			err: asked(t, codes.ResourceExhausted, "OVERLOADED"), is: []string{"ErrOverloaded"}, reason: "OVERLOADED",
+		},
+		"another limit":            {err: asked(t, codes.ResourceExhausted, "")}, // of the transport
 		"internal":                 {err: asked(t, codes.Internal, "INTERNAL"), reason: "INTERNAL"},
 		"a reason of later":        {err: asked(t, codes.PermissionDenied, "TARGET_DENIED"), reason: "TARGET_DENIED"},
 		"a detail of later":        {err: asked(t, codes.Internal, "INTERNAL", &errdetails.RetryInfo{}), reason: "INTERNAL"},
@@ -87,8 +100,9 @@ func TestErrors(t *testing.T) {
 			t.Parallel()
 			for rpc, err := range calls(patient(t), asking(t, failing(c.err))) {
 				e := is(t, rpc, err, c.is...)
-				if e.Reason != c.reason || !slices.Equal(e.Fields, c.fields) || !proto.Equal(e.Reply, c.reply) {
-					t.Errorf("%s: reason %q, fields %v, reply %v; want %q, %v, %v", rpc, e.Reason, e.Fields, e.Reply, c.reason, c.fields, c.reply)
+				if e.Reason != c.reason || !slices.Equal(e.Fields, c.fields) || !proto.Equal(e.Reply, c.reply) || e.RetryAfter != c.retry {
+					t.Errorf("%s: reason %q, fields %v, reply %v, retry after %v; want %q, %v, %v, %v",
+						rpc, e.Reason, e.Fields, e.Reply, e.RetryAfter, c.reason, c.fields, c.reply, c.retry)
 				}
 				if !strings.Contains(e.Error(), "in a sentence") {
 					t.Errorf("%s: %q lacks the daemon's sentence", rpc, e)

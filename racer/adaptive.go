@@ -8,7 +8,7 @@ import (
 )
 
 // expectation turns what a caller knows of a candidate into what the race must know.
-func expectation(spec CandidateSpec) sched.Expectation {
+func expectation(spec *CandidateSpec) sched.Expectation {
 	e := sched.Learn(spec.PastConnects...)
 	if spec.ExpectedRTT != 0 {
 		e.RTT, e.Deviation = spec.ExpectedRTT, 0

@@ -24,7 +24,7 @@ func TestExpectation(t *testing.T) {
 		{CandidateSpec{PastConnects: past}, sched.Expectation{RTT: 99_687_500, Deviation: 37_500_000, Past: sorted}},
 		{CandidateSpec{PastConnects: past, ExpectedRTT: 20 * ms}, sched.Expectation{RTT: 20 * ms, Past: sorted}},
 	} {
-		if got := expectation(c.spec); !reflect.DeepEqual(got, c.want) {
+		if got := expectation(&c.spec); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("of %+v is expected %+v, want %+v", c.spec, got, c.want)
 		}
 	}

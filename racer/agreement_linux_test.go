@@ -114,7 +114,7 @@ func simulate(t *testing.T, described *topology.Topology, req RaceRequest) []lin
 	w, err := sim.FromLab(described, "site.example", 80)
 	must(t, err)
 	for i := range w.Backends {
-		w.Backends[i].Known = expectation(req.Target.Candidates[0])
+		w.Backends[i].Known = expectation(&req.Target.Candidates[0])
 	}
 	cfg := mustPlan(t, req).cfg
 	return instants(lines(cfg.Questions, sim.Race(w, cfg)))

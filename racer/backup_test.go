@@ -54,6 +54,7 @@ func TestFoldOfABackup(t *testing.T) {
 	}
 	want[0].Attempts[1].Failure = refused
 	want[1].Attempts[0].Local, want[1].Attempts[1].Local = local(40000), local(40003)
+	e.plan = new(plan)
 	got := e.fold(0)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("candidates are\n%+v\nwant\n%+v", got, want)

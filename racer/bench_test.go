@@ -29,7 +29,7 @@ func BenchmarkConnect(b *testing.B) {
 		b.Run(fmt.Sprintf("all at once of %d", n), func(b *testing.B) {
 			request := RaceRequest{
 				Target:  Target{Candidates: acceptHosts(b, n)},
-				Options: Options{Strategy: sched.AllAtOnce},
+				Options: Options{Strategy: sched.AllAtOnce}, NoTranscript: true,
 			}
 			r := New(Config{})
 			b.ReportAllocs()

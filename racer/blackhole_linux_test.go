@@ -1,6 +1,7 @@
 package racer
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -66,7 +67,10 @@ func staggeredPastABlackHole(t *testing.T, watch *netlabtest.Watch) {
 	if len(r.Masked.Addresses) != 1 {
 		t.Errorf("masked are %v", r.Masked.Addresses)
 	}
-	if syns := w.syns(t, &r.Run); len(syns) != 2 || syns[0].to.Addr() != here6 {
+	switch syns := w.syns(t, &r.Run); {
+	case len(syns) > 2 && r.Duration >= sched.SecondSYN:
+		watch.Doubt(fmt.Sprintf("the race took %v, so that a kernel has repeated a SYN", r.Duration))
+	case len(syns) != 2 || syns[0].to.Addr() != here6:
 		t.Errorf("the wire saw %v", syns)
 	}
 }

@@ -2,6 +2,7 @@ package racer
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/connrace/connrace/racer/addrsel"
@@ -61,22 +62,55 @@ func (c *Candidate) Won() *Attempt {
 	return nil
 }
 
-// Attempt is one try at a candidate: a TCP handshake.
+// Attempt is one try at a candidate: a TCP handshake, and what Options.Criterion wants
+// beyond it.
 type Attempt struct {
-	Number  int            // from 1: in a race by start, in a probe the round
-	Trigger sched.Trigger  // why it started when it did
-	Delay   time.Duration  // how long the next one waits for it; 0: not by its delay
-	Basis   sched.Basis    // where Delay comes from
-	Begun   bool           // the first packet left; Start counts
-	Start   time.Duration  // since Run.Start
-	End     time.Duration  // since Run.Start: when it connected by the kernel's clock, or its outcome was known
-	Noticed time.Duration  // since Run.Start: when this process learned that it connected; 0: at End
-	Kernel  sched.Kernel   // what the operating system knows of it
-	Local   netip.AddrPort // the local end; zero when it did not connect
-	Outcome sched.Outcome  // its one final one
+	Number   int            // from 1: in a race by start, in a probe the round
+	Trigger  sched.Trigger  // why it started when it did
+	Delay    time.Duration  // how long the next one waits for it; 0: not by its delay
+	Basis    sched.Basis    // where Delay comes from
+	Deferral *Deferral      // its wait for one of the Limits before it could start; nil: it had none
+	Begun    bool           // the first packet left; Start counts
+	Start    time.Duration  // since Run.Start
+	Up       time.Duration  // since Run.Start: when TCP was up, by the kernel's clock; 0: there are no stages beyond it, or it never was
+	End      time.Duration  // since Run.Start: when it connected by the kernel's clock, or its outcome was known
+	Noticed  time.Duration  // since Run.Start: when this process learned that TCP was up; 0: then
+	Kernel   sched.Kernel   // what the operating system knows of it
+	Stages   *sched.Stages  // what the stages beyond TCP brought; nil: there were none
+	Local    netip.AddrPort // the local end; zero when it did not connect
+	Outcome  sched.Outcome  // its one final one
 	// Failure says why it failed or timed out. It is set also when the attempt
 	// connected in the instant its time was up (OutcomeConnectedLate).
 	Failure sched.Failure
+}
+
+// Phases are its stages in order; none when it never left this host. One that failed
+// or was given up is the last.
+func (a *Attempt) Phases() []sched.Phase {
+	if !a.Begun {
+		return nil
+	}
+	up := a.Up
+	if up == 0 {
+		up = a.End
+	}
+	phases := []sched.Phase{{Kind: sched.PhaseTCP, Start: a.Start, Duration: up - a.Start}}
+	if a.Stages != nil {
+		phases = append(phases, a.Stages.Phases...)
+	}
+	return phases
+}
+
+// NoticeDelay is how late this process learned that TCP was up.
+func (a *Attempt) NoticeDelay() time.Duration {
+	switch {
+	case a.Noticed == 0:
+		return 0
+	case a.Up > 0:
+		return a.Noticed - a.Up
+	default:
+		return a.Noticed - a.End
+	}
 }
 
 // Duration is how long the attempt took until it connected, failed or was given
@@ -86,6 +120,35 @@ func (a *Attempt) Duration() time.Duration {
 		return 0
 	}
 	return a.End - a.Start
+}
+
+// later returns the attempt with all offsets moved by base; what did not happen stays
+// at 0.
+func (a Attempt) later(base time.Duration) Attempt {
+	if a.Begun {
+		a.Start += base
+	}
+	a.End += base
+	if a.Deferral != nil {
+		deferral := *a.Deferral
+		deferral.Start += base
+		a.Deferral = &deferral
+	}
+	for _, at := range []*time.Duration{&a.Up, &a.Noticed} {
+		if *at > 0 {
+			*at += base
+		}
+	}
+	if a.Stages == nil {
+		return a
+	}
+	stages := *a.Stages
+	stages.Phases = slices.Clone(stages.Phases)
+	for i := range stages.Phases {
+		stages.Phases[i].Start += base
+	}
+	a.Stages = &stages
+	return a
 }
 
 // ScheduledStart is an attempt a race would make.

@@ -87,7 +87,7 @@ func TestLoserThatConnectsWhenCancelledIsClosed(t *testing.T) {
 			n.host("192.0.2.1:443", host{silent: true, stubborn: true})
 			n.host("192.0.2.2:443", connects(20*ms))
 			req := RaceRequest{Target: literals(2)}
-			e := newEngine(n.racer(), mustPlan(t, req), keep)
+			e := newEngineIn(t, n, mustPlan(t, req), keep)
 			conn := e.run(t.Context())
 			if candidates := e.fold(0); candidates[0].Outcome != sched.OutcomeConnectedLate {
 				t.Errorf("the loser is %s", candidates[0].Outcome)
@@ -104,9 +104,19 @@ func TestLoserThatConnectsWhenCancelledIsClosed(t *testing.T) {
 	}
 }
 
-func mustPlan(t *testing.T, req RaceRequest) plan {
+// newEngineIn returns an engine that has entered the network's racer.
+func newEngineIn(t *testing.T, n *network, p *plan, keep bool) *engine {
 	t.Helper()
-	p, err := planRace(req.Target, req.Selection, req.Options)
+	r := n.racer()
+	v, err := r.enter("")
+	must(t, err)
+	t.Cleanup(v.leave)
+	return newEngine(r, p, v, keep)
+}
+
+func mustPlan(t *testing.T, req RaceRequest) *plan {
+	t.Helper()
+	p, err := planRace(req.Target, req.Selection, req.Options, "")
 	must(t, err)
 	return p
 }
@@ -186,15 +196,20 @@ func TestCost(t *testing.T) {
 // No route and no source: this host's own trouble, in words a person can use.
 func TestNoRouteAtAllIsThisHostsTrouble(t *testing.T) {
 	e := engine{started: []int{0, 1}, known: []fact{{}, {source: source4}}}
+	blamed := func(attempt int, f sched.Failure) sched.Failure {
+		ev := sched.Event{Kind: sched.Failed, Attempt: attempt, Failure: f}
+		e.blame(&ev)
+		return ev.Failure
+	}
 	unreachable := sched.Failure{Type: "network_unreachable", Errno: "ENETUNREACH", Fault: sched.FaultPath}
-	if got := e.blame(0, unreachable); got.Fault != sched.FaultHost || got.Type != unreachable.Type || !strings.Contains(got.Text, "no route") {
+	if got := blamed(0, unreachable); got.Fault != sched.FaultHost || got.Type != unreachable.Type || !strings.Contains(got.Text, "no route") {
 		t.Errorf("without a source it is %+v", got)
 	}
-	if got := e.blame(1, unreachable); got != unreachable {
+	if got := blamed(1, unreachable); got != unreachable {
 		t.Errorf("with a source it is %+v", got)
 	}
 	refused := sched.Failure{Errno: "ECONNREFUSED", Fault: sched.FaultTarget, Text: syscall.ECONNREFUSED.Error()}
-	if got := e.blame(0, refused); got != refused {
+	if got := blamed(0, refused); got != refused {
 		t.Errorf("a refusal became %+v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/connrace/connrace/internal/connect"
+	"github.com/connrace/connrace/internal/connect/stage"
 	"github.com/connrace/connrace/internal/policy"
 	"github.com/connrace/connrace/internal/resolve"
 	"github.com/connrace/connrace/racer/addrsel"
@@ -22,20 +23,30 @@ import (
 // here but the inbox.
 type engine struct {
 	racer *Racer
-	plan  plan
-	keep  bool
+	plan  *plan
 
 	start    time.Time
 	race     sched.Race
 	inbox    inbox
+	post     func(sched.Event) // into it
 	attempts connect.Attempts
 	lookups  sync.WaitGroup
 	turn     chan struct{} // closed: the last query asked for has left
 
-	events  []sched.Event // of the latest batch
-	known   []fact        // by candidate id
-	started []int         // candidate of each attempt
+	peers sync.Map // of attempts with stages after TCP: stage.Peer by id
+
+	visit    *visit       // nil: nothing will be started
+	deferred map[int]bool // attempts that wait for their place, or have it and wait for Proceed
+	told     bool         // something was posted by the race's own goroutine
+
+	events  []sched.Event  // of the latest batch
+	actions []sched.Action // of the latest step
+	wanted  []chan<- *engine
+	known   []fact // by candidate id
+	started []int  // candidate of each attempt
 	log     []sched.Entry
+	tries   tries  // while the log is read
+	facts   []fact // room for those given
 	end     sched.EndReason
 	took    time.Duration
 }
@@ -51,15 +62,37 @@ type fact struct {
 	known    time.Duration // since the race began: when an answer brought it
 }
 
-// news is what an inbox holds: an event, and for Resolved the facts its
-// candidates are made of.
+// news is what an inbox holds: an event, and for Resolved the facts its candidates are
+// made of; or somebody's wish to know how the race stands.
 type news struct {
-	event sched.Event
-	facts []fact
+	event  sched.Event
+	facts  []fact
+	wanted chan<- *engine // for a snapshot; it has room for one
 }
 
-func newEngine(r *Racer, p plan, keep bool) *engine {
-	return &engine{racer: r, plan: p, keep: keep}
+// newEngine returns an engine whose race begins now. Its run must be called.
+func newEngine(r *Racer, p *plan, v *visit, keep bool) *engine {
+	e, ok := r.engines.Get().(*engine)
+	if !ok {
+		e = new(engine)
+		e.post = func(ev sched.Event) { e.inbox.post(news{event: ev}) }
+	}
+	e.racer, e.plan, e.visit, e.start = r, p, v, time.Now()
+	e.plan.cfg.OnlyRouted = e.onlyRouted()
+	e.race.Reset(e.plan.cfg)
+	e.attempts = r.attempts(connect.Race{
+		Now:      e.now,
+		Post:     e.post,
+		Keep:     keep,
+		Stage:    e.stage(),
+		Source:   p.manner.source,
+		Polite:   p.manner.polite,
+		Panicked: r.panicked,
+	})
+	if v != nil {
+		v.round.Store(e)
+	}
+	return e
 }
 
 // What an ordinary transcript has: a start, a started, an outcome, a cancel and a
@@ -67,31 +100,45 @@ func newEngine(r *Racer, p plan, keep bool) *engine {
 const (
 	entriesOfACandidate = 5
 	entriesOfARace      = 12
-	mostEntries         = 256 // before it is known how long it gets
+	mostKept            = 8192 // that an engine has room for when it is kept for another race
 )
+
+// recycle keeps an engine, with its memory, for another race. Nobody may know it any
+// more, and nothing that was made of it may point into that memory.
+func (r *Racer) recycle(e *engine) {
+	if cap(e.log) > mostKept {
+		return
+	}
+	if !e.plan.manner.criterion.IsTCP() {
+		e.peers.Clear()
+	}
+	e.plan, e.visit, e.attempts, e.turn, e.deferred, e.told = nil, nil, nil, nil, nil, false
+	e.known, e.started, e.log, e.facts = e.known[:0], e.started[:0], e.log[:0], e.facts[:0]
+	e.events, e.actions, e.wanted = e.events[:0], e.actions[:0], nil
+	e.inbox.forget()
+	e.end, e.took = sched.EndNone, 0
+	r.engines.Put(e)
+}
 
 // run runs the race to its end and returns the winner's connection if it is to
 // be kept. Whatever happens, nothing else is left behind: the deferred calls
 // stop, wait and close.
 func (e *engine) run(ctx context.Context) net.Conn {
-	e.start = time.Now()
-	e.plan.cfg.OnlyRouted = e.onlyRouted()
-	e.race.Reset(e.plan.cfg)
-	e.attempts = e.racer.attempts(connect.Race{
-		Now:  e.now,
-		Post: func(ev sched.Event) { e.inbox.post(news{event: ev}) },
-		Keep: e.keep,
-	})
 	defer e.attempts.Close()
-	defer context.AfterFunc(ctx, e.attempts.Wake)()
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, e.attempts.Wake)()
+	}
+	given := len(e.plan.literals) + len(e.plan.known)
+	e.log = slices.Grow(e.log, min(entriesOfACandidate*given+entriesOfARace, mostKept))
+	e.given()
+	if len(e.plan.cfg.Questions) == 0 {
+		return e.loop(ctx, nil)
+	}
 	// The race alone decides when a lookup is given up: one that saw the caller's
 	// deadline too would report a failure of its own.
 	lookups, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer e.lookups.Wait()
 	defer cancel()
-
-	e.log = make([]sched.Entry, 0, min(entriesOfACandidate*(len(e.plan.literals)+len(e.plan.known))+entriesOfARace, mostEntries))
-	e.given()
 	return e.loop(ctx, lookups)
 }
 
@@ -123,29 +170,27 @@ func (e *engine) onlyRouted() addrsel.Family {
 
 // loop steps the race until it is finished.
 func (e *engine) loop(ctx, lookups context.Context) net.Conn {
-	var (
-		winner  net.Conn
-		actions []sched.Action
-		left    bool
-	)
+	var winner net.Conn
+	left := false
 	for {
 		batch := e.batch()
 		if !left && ctx.Err() != nil {
-			batch = append(batch, sched.Event{Kind: sched.Stopped, At: e.now(), End: whyLeft(ctx)})
-			left = true
+			batch, left = e.stopped(ctx, batch), true
 		}
 		now := e.now()
-		actions = e.race.Step(now, batch, actions[:0])
-		e.log = sched.Record(e.log, now, batch, actions)
-		for _, a := range actions {
+		e.actions = e.race.Step(now, batch, e.actions[:0])
+		e.log = sched.Record(e.log, now, batch, e.actions)
+		for i := range e.actions {
+			a := &e.actions[i]
 			switch a.Kind {
 			case sched.Query:
 				e.ask(lookups, a.Question)
 			case sched.Start:
-				e.started = append(e.started, a.Candidate)
-				e.attempts.Start(a.Attempt, e.known[a.Candidate].allowed)
+				e.begin(a)
+			case sched.Proceed:
+				e.proceed(a.Attempt)
 			case sched.Cancel:
-				e.attempts.Cancel(a.Attempt)
+				e.cancel(a.Attempt)
 			case sched.Won:
 				winner = e.attempts.Take(a.Attempt)
 			case sched.Finish:
@@ -153,7 +198,46 @@ func (e *engine) loop(ctx, lookups context.Context) net.Conn {
 				return winner
 			}
 		}
+		e.show()
+		if e.told {
+			e.told = false
+			continue
+		}
 		e.attempts.Wait(e.race.Next())
+	}
+}
+
+// stopped appends that the caller's side wants the end.
+func (e *engine) stopped(ctx context.Context, batch []sched.Event) []sched.Event {
+	return append(batch, sched.Event{Kind: sched.Stopped, At: e.now(), End: whyLeft(ctx)})
+}
+
+// show tells those who want to know how the race stands.
+func (e *engine) show() {
+	for _, wanted := range e.wanted {
+		wanted <- e.snapshot(sched.EndDeadlineNear)
+	}
+	e.wanted = e.wanted[:0]
+}
+
+// launch starts an attempt that has its place.
+func (e *engine) launch(id int) {
+	f := &e.known[e.started[id]]
+	if !e.plan.manner.criterion.IsTCP() {
+		e.peers.Store(id, stage.Peer{Name: f.name, Endpoint: f.endpoint})
+	}
+	e.attempts.Start(id, f.allowed)
+}
+
+// stage is what attempts do when TCP is up; nil: nothing.
+func (e *engine) stage() connect.Stage {
+	criterion := &e.plan.manner.criterion
+	if criterion.IsTCP() {
+		return nil
+	}
+	return func(ctx context.Context, id int, conn net.Conn) (net.Conn, *sched.Stages, sched.Failure, bool) {
+		peer, _ := e.peers.Load(id)
+		return criterion.Run(ctx, peer.(stage.Peer), conn, e.now)
 	}
 }
 
@@ -171,56 +255,77 @@ func whyLeft(ctx context.Context) sched.EndReason {
 // which is not always the order in which it was posted.
 func (e *engine) batch() []sched.Event {
 	all := e.inbox.take()
-	slices.SortStableFunc(all, func(a, b news) int { return cmp.Compare(a.event.At, b.event.At) })
+	inOrder(all)
 	events := e.events[:0]
-	for _, n := range all {
+	for i := range all {
+		n := &all[i]
+		if n.wanted != nil {
+			e.wanted = append(e.wanted, n.wanted)
+			continue
+		}
 		if n.event.Kind == sched.Resolved {
 			n.event.Candidates = e.introduce(n.facts, n.event.At)
 		}
-		if n.event.Kind == sched.Failed {
-			n.event.Failure = e.blame(n.event.Attempt, n.event.Failure)
+		switch n.event.Kind {
+		case sched.Failed:
+			e.blame(&n.event)
+			fallthrough
+		case sched.Connected, sched.Cancelled:
+			e.visit.place.Done(n.event.Attempt)
 		}
 		events = append(events, n.event)
 	}
-	e.events = events
-	return events
+	e.events = e.admissions(events)
+	return e.events
+}
+
+// inOrder sorts news by time, what came at the same time as it was posted. They are
+// nearly always in order.
+func inOrder(all []news) {
+	for i := 1; i < len(all); i++ {
+		if all[i].event.At < all[i-1].event.At {
+			slices.SortStableFunc(all, func(a, b news) int { return cmp.Compare(a.event.At, b.event.At) })
+			return
+		}
+	}
 }
 
 // introduce gives facts that came in then their candidate ids.
 func (e *engine) introduce(facts []fact, at time.Duration) []sched.Candidate {
 	candidates := make([]sched.Candidate, len(facts))
-	for i, f := range facts {
+	for i := range facts {
+		f := &facts[i]
 		candidates[i] = sched.Candidate{
 			ID: len(e.known), Endpoint: f.endpoint, Source: f.source, SourceBits: f.bits,
 			Place: f.index, Skip: f.skip, Expect: f.expect,
 		}
 		f.known = at
-		e.known = append(e.known, f)
+		e.known = append(e.known, *f)
 	}
 	return candidates
 }
 
 // blame puts a missing route on this host when it has no source address either:
 // then it is not the path's doing.
-func (e *engine) blame(attempt int, f sched.Failure) sched.Failure {
-	if f.Errno == "ENETUNREACH" && !e.known[e.started[attempt]].source.IsValid() {
+func (e *engine) blame(ev *sched.Event) {
+	if f := &ev.Failure; f.Errno == "ENETUNREACH" && !e.known[e.started[ev.Attempt]].source.IsValid() {
 		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network"
 	}
-	return f
 }
 
 // given takes in the addresses that are known from the start.
 func (e *engine) given() {
-	facts := slices.Grow(slices.Clone(e.plan.known), len(e.plan.literals))
-	for _, o := range e.plan.literals {
-		facts = append(facts, e.gather(o, o.addr))
+	e.facts = append(e.facts, e.plan.known...)
+	for i := range e.plan.literals {
+		o := &e.plan.literals[i]
+		e.facts = append(e.facts, e.gather(*o, o.addr))
 	}
-	if len(facts) == 0 {
+	if len(e.facts) == 0 {
 		return
 	}
 	e.inbox.post(news{
 		event: sched.Event{Kind: sched.Resolved, At: e.now(), Question: sched.NoQuestion},
-		facts: facts,
+		facts: e.facts,
 	})
 }
 
@@ -260,8 +365,13 @@ func (e *engine) gatherAll(o origin, answer resolve.Answer) []fact {
 // any goroutine.
 func (e *engine) gather(o origin, addr netip.Addr) fact {
 	f := fact{origin: o, endpoint: netip.AddrPortFrom(addr.Unmap(), o.port)}
-	if !e.plan.uses(addrsel.FamilyOf(addr)) {
+	family := addrsel.FamilyOf(addr)
+	switch {
+	case !e.plan.uses(family):
 		f.skip = sched.SkipFamily
+		return f
+	case e.plan.manner.excludes(family):
+		f.skip = sched.SkipSource
 		return f
 	}
 	allowed, err := policy.Check(f.endpoint)
@@ -270,15 +380,32 @@ func (e *engine) gather(o origin, addr netip.Addr) fact {
 		return f
 	}
 	f.allowed = allowed
-	f.source, f.bits = e.racer.source(f.endpoint.Addr())
+	if f.source = e.plan.manner.bound(family); !f.source.IsValid() {
+		f.source, f.bits = e.racer.source(f.endpoint.Addr())
+	}
 	return f
 }
 
 // inbox collects news from many goroutines for one. Posting never blocks.
 type inbox struct {
-	mu    sync.Mutex
-	news  []news
-	taken []news // by the latest take
+	mu       sync.Mutex
+	news     []news
+	taken    []news // by the latest take
+	admitted []int  // attempts that have got their place
+}
+
+func (b *inbox) admit(id int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.admitted = append(b.admitted, id)
+}
+
+func (b *inbox) admissions() []int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	admitted := b.admitted
+	b.admitted = nil
+	return admitted
 }
 
 func (b *inbox) post(n news) {
@@ -286,6 +413,9 @@ func (b *inbox) post(n news) {
 	defer b.mu.Unlock()
 	b.news = append(b.news, n)
 }
+
+// forget empties the inbox.
+func (b *inbox) forget() { b.news, b.taken, b.admitted = b.news[:0], b.taken[:0], nil }
 
 // take returns what was posted since. It is valid until the next call.
 func (b *inbox) take() []news {

@@ -13,7 +13,8 @@ import (
 // A batch is in the order in which things happened, whatever order they were
 // posted in; what happened in the same moment keeps the order of posting.
 func TestBatchIsInTheOrderOfTime(t *testing.T) {
-	e := newEngine(newNetwork(t).racer(), mustPlan(t, RaceRequest{Target: literals(1)}), false)
+	e := newEngineIn(t, newNetwork(t), mustPlan(t, RaceRequest{Target: literals(1)}), false)
+	e.visit.place.Ask(2, netip.MustParseAddrPort("192.0.2.1:443"))
 	for _, ev := range []sched.Event{
 		{Kind: sched.Started, At: 30 * ms, Attempt: 2},
 		{Kind: sched.Started, At: 10 * ms, Attempt: 0},
@@ -38,7 +39,7 @@ func TestBatchIsInTheOrderOfTime(t *testing.T) {
 // Two answers of one wake-up, posted the other way round than they came in: the
 // race numbers candidates in the order of time, and so does the engine.
 func TestAnswersOfOneWakeUp(t *testing.T) {
-	e := newEngine(newNetwork(t).racer(), mustPlan(t, RaceRequest{Target: Target{Name: "two.example:443"}}), false)
+	e := newEngineIn(t, newNetwork(t), mustPlan(t, RaceRequest{Target: Target{Name: "two.example:443"}}), false)
 	for _, a := range []struct {
 		question int
 		at       time.Duration
@@ -64,7 +65,7 @@ func TestAnswersOfOneWakeUp(t *testing.T) {
 func TestGather(t *testing.T) {
 	n := newNetwork(t)
 	p := mustPlan(t, RaceRequest{Target: literals(1), Selection: Selection{OnlyFamily: addrsel.FamilyIPv4}})
-	e := newEngine(n.racer(), p, false)
+	e := newEngineIn(t, n, p, false)
 	o := origin{port: 443}
 	for addr, skip := range map[string]sched.SkipReason{
 		"192.0.2.1": sched.SkipNone, "::ffff:192.0.2.1": sched.SkipNone, "169.254.0.1": sched.SkipDenied,

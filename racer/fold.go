@@ -12,37 +12,30 @@ import (
 // fold reads the candidates off the transcript, in ranked order. round is 0 in a
 // race; in a probe every attempt is numbered by it.
 func (e *engine) fold(round int) []Candidate {
-	attempts := make([]Attempt, len(e.started))
-	causes := make([]sched.Cause, len(e.started))
-	var ranked []Candidate
-	for _, entry := range e.log {
-		switch ev, a := entry.Event, entry.Action; {
-		case a.Kind == sched.Start:
-			attempts[a.Attempt] = Attempt{Number: a.Attempt + 1, Trigger: a.Trigger, Delay: a.Delay, Basis: a.Basis}
-			if round > 0 {
-				attempts[a.Attempt].Number = round
-			}
-		case a.Kind == sched.Cancel:
-			causes[a.Attempt] = a.Cause
+	t := &e.tries
+	t.begin(len(e.started), len(e.known))
+	ranked := make([]Candidate, 0, len(e.known))
+	all := make([]Attempt, 0, len(e.started)) // of all candidates, one after the other
+	for i := range e.log {
+		ev, a := &e.log[i].Event, &e.log[i].Action
+		switch {
 		case a.Kind == sched.Settle:
-			c := e.settled(a, len(ranked)+1)
-			c.Attempts = e.attemptsAt(a, attempts, causes)
-			ranked = append(ranked, c)
-		case ev.Kind == sched.Started:
-			t := &attempts[ev.Attempt]
-			t.Begun, t.Start = true, ev.At
-		case ev.Kind == sched.Connected, ev.Kind == sched.Failed, ev.Kind == sched.Cancelled:
-			t := &attempts[ev.Attempt]
-			t.End, t.Local, t.Failure = ev.At, ev.Local, ev.Failure
-			t.Noticed, t.Kernel = ev.Noticed, ev.Kernel
+			from := len(all)
+			all = t.at(a, e.plan.cfg.AttemptTimeout, all)
+			ranked = append(ranked, e.settled(a, len(ranked)+1))
+			ranked[len(ranked)-1].Attempts = all[from:len(all):len(all)]
+		case a.Kind != 0:
+			t.asked(a, round)
+		default:
+			t.happened(ev)
 		}
 	}
 	return ranked
 }
 
 // settled makes a candidate of its Settle action.
-func (e *engine) settled(a sched.Action, position int) Candidate {
-	f := e.known[a.Candidate]
+func (e *engine) settled(a *sched.Action, position int) Candidate {
+	f := &e.known[a.Candidate]
 	return Candidate{
 		Position: position,
 		Endpoint: f.endpoint,
@@ -58,31 +51,114 @@ func (e *engine) settled(a sched.Action, position int) Candidate {
 	}
 }
 
-// attemptsAt returns the attempts at a candidate with their outcomes, of which its
-// Settle action tells each.
-func (e *engine) attemptsAt(settle sched.Action, attempts []Attempt, causes []sched.Cause) []Attempt {
-	var at []Attempt
-	for id, candidate := range e.started {
-		if candidate != settle.Candidate {
-			continue
-		}
-		a := attempts[id]
-		a.Outcome = settle.Outcomes[len(at)]
-		if causes[id] == sched.CauseTimeout && a.Failure == (sched.Failure{}) {
-			within := e.plan.cfg.AttemptTimeout
-			if len(at) > 0 { // a backup has what is left of the first attempt's time
-				within -= (a.Start - at[0].Start).Round(time.Millisecond)
-			}
-			a.Failure = silence(within)
-		}
-		at = append(at, a)
-	}
-	return at
+// tries are the attempts of a race while its transcript is read.
+type tries struct {
+	attempts []Attempt
+	causes   []sched.Cause // why they were given up
+	ids      [][2]int      // by candidate: its attempt and the backup; absent: there was none
 }
 
-// silence is the failure of an attempt that used up its time.
-func silence(timeout time.Duration) sched.Failure {
-	return sched.Failure{Type: "timed_out", Text: fmt.Sprintf("no answer within %v", timeout), Fault: sched.FaultTarget}
+const absent = -1
+
+// begin makes room.
+func (t *tries) begin(attempts, candidates int) {
+	t.attempts = slices.Grow(t.attempts[:0], attempts)[:attempts]
+	t.causes = slices.Grow(t.causes[:0], attempts)[:attempts]
+	clear(t.causes)
+	t.ids = slices.Grow(t.ids[:0], candidates)[:candidates]
+	for i := range t.ids {
+		t.ids[i] = [2]int{absent, absent}
+	}
+}
+
+// asked takes in what was to be done.
+func (t *tries) asked(a *sched.Action, round int) {
+	switch a.Kind {
+	case sched.Start:
+		t.attempts[a.Attempt] = Attempt{Number: a.Attempt + 1, Trigger: a.Trigger, Delay: a.Delay, Basis: a.Basis}
+		if round > 0 {
+			t.attempts[a.Attempt].Number = round
+		}
+		if ids := &t.ids[a.Candidate]; ids[0] == absent {
+			ids[0] = a.Attempt
+		} else {
+			ids[1] = a.Attempt
+		}
+	case sched.Cancel:
+		t.causes[a.Attempt] = a.Cause
+	}
+}
+
+// happened takes in what came of it.
+func (t *tries) happened(ev *sched.Event) {
+	switch ev.Kind {
+	case sched.Started:
+		a := &t.attempts[ev.Attempt]
+		a.Begun, a.Start = true, ev.At
+		a.waited(ev.At)
+	case sched.Deferred:
+		t.attempts[ev.Attempt].Deferral = &Deferral{Start: ev.At, Reason: ev.Defer}
+	case sched.Progressed:
+		a := &t.attempts[ev.Attempt]
+		a.Up, a.Noticed, a.Kernel, a.Local = ev.At, ev.Noticed, ev.Kernel, ev.Local
+	case sched.Connected, sched.Failed, sched.Cancelled:
+		t.attempts[ev.Attempt].end(ev)
+	}
+}
+
+// at appends the attempts at a candidate with their outcomes, of which its Settle
+// action tells each.
+func (t *tries) at(settle *sched.Action, timeout time.Duration, all []Attempt) []Attempt {
+	var first *Attempt
+	for n, id := range t.ids[settle.Candidate] {
+		if id == absent {
+			break
+		}
+		a := &t.attempts[id]
+		a.Outcome = settle.Outcomes[n]
+		if t.causes[id] == sched.CauseTimeout && a.Begun && a.Failure == (sched.Failure{}) {
+			within := timeout
+			if first != nil { // a backup has what is left of the first attempt's time
+				within -= (a.Start - first.Start).Round(time.Millisecond)
+			}
+			a.Failure = silence(within, a.Up > 0, a.Phases())
+		}
+		first = a
+		all = append(all, *a)
+	}
+	return all
+}
+
+// waited ends the attempt's wait, if it had one.
+func (a *Attempt) waited(until time.Duration) {
+	if a.Deferral != nil {
+		a.Deferral.Duration = until - a.Deferral.Start
+	}
+}
+
+// end takes in an attempt's outcome. What is known of its handshake already stays.
+func (a *Attempt) end(ev *sched.Event) {
+	a.End, a.Failure, a.Stages = ev.At, ev.Failure, ev.Stages
+	if !a.Begun {
+		a.waited(ev.At)
+	}
+	if a.Up > 0 {
+		return
+	}
+	a.Local, a.Noticed, a.Kernel = ev.Local, ev.Noticed, ev.Kernel
+}
+
+// silence is the failure of an attempt that used up its time, in the latest of its
+// phases. up: TCP was up.
+func silence(timeout time.Duration, up bool, phases []sched.Phase) sched.Failure {
+	f := sched.Failure{Type: "timed_out", Text: fmt.Sprintf("no answer within %v", timeout), Fault: sched.FaultTarget}
+	switch n := len(phases); {
+	case n > 1:
+		f.Text = fmt.Sprintf("TCP is up, but %s did not end within %v of the attempt's start", phases[n-1].Kind.Text(), timeout)
+	case up:
+		f.Text = fmt.Sprintf("TCP is up, but what comes after it did not begin within %v of the attempt's start", timeout)
+	}
+	return f
 }
 
 // summary reads off the transcript what every result has.
@@ -131,9 +207,12 @@ func (q *Query) answer(ev sched.Event) {
 	}
 }
 
-// transcript returns the log with endpoints, as the given round that began at
-// base.
+// transcript returns the log with endpoints, as the given round that began at base; nil
+// if nobody wants it.
 func (e *engine) transcript(round int, base time.Duration) []Entry {
+	if e.plan.untold {
+		return nil
+	}
 	entries := make([]Entry, len(e.log))
 	for i, entry := range e.log {
 		entry.At += base
@@ -152,7 +231,7 @@ func (e *engine) about(entry sched.Entry) netip.AddrPort {
 		return e.known[e.started[entry.Action.Attempt]].endpoint
 	}
 	switch entry.Event.Kind {
-	case sched.Started, sched.Connected, sched.Progressed, sched.Failed, sched.Cancelled:
+	case sched.Started, sched.Connected, sched.Progressed, sched.Failed, sched.Cancelled, sched.Deferred, sched.Admitted:
 		return e.known[e.started[entry.Event.Attempt]].endpoint
 	}
 	return netip.AddrPort{}

@@ -22,11 +22,12 @@ type Masked struct {
 
 // MaskedAddress is one address that did not work.
 type MaskedAddress struct {
-	Position int            // of the candidate, from 1
-	Endpoint netip.AddrPort // of the candidate
-	Outcome  sched.Outcome  // OutcomeCancelled: silent until the race was won
-	Duration time.Duration  // of its attempt
-	Failure  sched.Failure  // zero when it was silent
+	Position int             // of the candidate, from 1
+	Endpoint netip.AddrPort  // of the candidate
+	Outcome  sched.Outcome   // OutcomeCancelled: silent until the race was won
+	Phase    sched.PhaseKind // that it was in, or failed in
+	Duration time.Duration   // of its attempt
+	Failure  sched.Failure   // zero when it was silent
 }
 
 // Summary says all of it in a sentence; empty when nothing was masked.
@@ -71,13 +72,17 @@ func list(addresses []MaskedAddress) string {
 // String says what happened to the address, such as "[::1]:443 (silent for
 // 251ms)".
 func (a *MaskedAddress) String() string {
-	switch a.Outcome {
+	in := ""
+	if a.Phase > sched.PhaseTCP {
+		in = " in " + a.Phase.Text()
+	}
+	switch took := a.Duration.Round(time.Millisecond); a.Outcome {
 	case sched.OutcomeFailed:
-		return fmt.Sprintf("%s (%s)", a.Endpoint, a.Failure.Type)
+		return fmt.Sprintf("%s (%s%s)", a.Endpoint, a.Failure.Type, in)
 	case sched.OutcomeTimedOut:
-		return fmt.Sprintf("%s (timed out after %v)", a.Endpoint, a.Duration.Round(time.Millisecond))
+		return fmt.Sprintf("%s (timed out%s after %v)", a.Endpoint, in, took)
 	default:
-		return fmt.Sprintf("%s (silent for %v)", a.Endpoint, a.Duration.Round(time.Millisecond))
+		return fmt.Sprintf("%s (silent%s for %v)", a.Endpoint, in, took)
 	}
 }
 
@@ -97,7 +102,7 @@ func maskedBy(candidates []Candidate, winner *Candidate) Masked {
 	for i := range candidates {
 		c := &candidates[i]
 		other := c.Family() != winner.Family()
-		if len(c.Attempts) > 0 && other {
+		if other && len(c.Attempts) > 0 && c.Outcome != sched.OutcomeNotStarted {
 			tried++
 		}
 		if hidden(c, winner) {
@@ -129,10 +134,15 @@ func hidden(c, winner *Candidate) bool {
 
 func maskedAddress(c *Candidate) MaskedAddress {
 	a := &c.Attempts[0]
+	var phase sched.PhaseKind
+	if phases := a.Phases(); len(phases) > 0 {
+		phase = phases[len(phases)-1].Kind
+	}
 	return MaskedAddress{
 		Position: c.Position,
 		Endpoint: c.Endpoint,
 		Outcome:  c.Outcome,
+		Phase:    phase,
 		Duration: a.Duration(),
 		Failure:  a.Failure,
 	}

@@ -144,7 +144,7 @@ func TestMaskedIPv6IsInTheResult(t *testing.T) {
 		}
 		want := []MaskedAddress{{
 			Position: 1, Endpoint: netip.MustParseAddrPort("[2001:db8::1]:443"),
-			Outcome: sched.OutcomeCancelled, Duration: 270 * ms,
+			Outcome: sched.OutcomeCancelled, Phase: sched.PhaseTCP, Duration: 270 * ms,
 		}}
 		if !slices.Equal(result.Masked.Addresses, want) {
 			t.Errorf("masked are %+v, want %+v", result.Masked.Addresses, want)

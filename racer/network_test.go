@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/connrace/connrace/internal/admit"
 	"github.com/connrace/connrace/internal/connect"
 	"github.com/connrace/connrace/internal/policy"
 	"github.com/connrace/connrace/internal/resolve"
@@ -28,17 +29,33 @@ type network struct {
 	hosts    map[netip.AddrPort][]host // what each dial in turn meets; the last one stays
 	unrouted []netip.Prefix            // this host has no source address for them
 	client   []netip.Prefix            // this host's addresses; nil: source4 and source6
+	limits   Limits                    // of the racer
+	sockets  int                       // that this process has for attempts; 0: any number
+	panicked []any                     // what Config.Panicked was told
 
 	mu     sync.Mutex
 	asked  []sched.Question
 	dialed []netip.AddrPort
+	starts []departure
 	flying int
-	peak   int // the most that were flying at once
+	peak   int                  // the most that were flying at once
+	there  map[netip.Prefix]int // flying to an address, or to a network that admission knows
+	most   map[netip.Prefix]int // the most of these at once
 	conns  []*conn
+	talks  sync.WaitGroup // of the hosts
+}
+
+// departure is when something was sent somewhere.
+type departure struct {
+	to netip.AddrPort
+	at time.Time
 }
 
 func newNetwork(t testing.TB) *network {
-	return &network{t: t, names: make(map[sched.Question]reply), hosts: make(map[netip.AddrPort][]host)}
+	return &network{
+		t: t, names: make(map[sched.Question]reply), hosts: make(map[netip.AddrPort][]host),
+		there: make(map[netip.Prefix]int), most: make(map[netip.Prefix]int),
+	}
 }
 
 // racer returns a Racer that lives in the network.
@@ -46,8 +63,16 @@ func (n *network) racer() *Racer {
 	return &Racer{
 		lookup:   n.lookup,
 		source:   n.source,
+		room:     admit.New(n.limits, n.sockets),
+		panicked: n.panics,
 		attempts: func(r connect.Race) connect.Attempts { return connect.Portable(r, n.dial) },
 	}
+}
+
+func (n *network) panics(value any, _ []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.panicked = append(n.panicked, value)
 }
 
 // reply is what a question meets.
@@ -123,6 +148,10 @@ type host struct {
 	silent   bool          // there is no outcome
 	unable   bool          // err comes before the start
 	stubborn bool          // connects when it is cancelled
+	// talks is what it does with a connection, which it closes at last; nil: there is
+	// nothing that can be done with one but to close it.
+	talks   func(*wireEnd)
+	fragile bool // what is said over its connection panics
 }
 
 var silent = host{silent: true}
@@ -142,6 +171,8 @@ func unable(errno syscall.Errno) host {
 
 // host puts a host into the network; several are met by one dial after the other.
 func (n *network) host(endpoint string, hs ...host) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.hosts[netip.MustParseAddrPort(endpoint)] = hs
 }
 
@@ -149,11 +180,12 @@ var _ connect.DialFunc = (*network)(nil).dial
 
 func (n *network) dial(ctx context.Context, to policy.Allowed, starting func()) (net.Conn, error) {
 	h := n.arrive(to.Endpoint())
-	defer n.leave()
+	defer n.leave(to.Endpoint())
 	if h.unable {
 		return nil, h.err
 	}
 	starting()
+	n.depart(to.Endpoint())
 	if h.silent {
 		<-ctx.Done()
 	}
@@ -161,10 +193,10 @@ func (n *network) dial(ctx context.Context, to policy.Allowed, starting func()) 
 		if h.err != nil {
 			return nil, h.err
 		}
-		return n.connection(to.Endpoint().Addr()), nil
+		return n.connection(to.Endpoint().Addr(), h), nil
 	}
 	if h.stubborn {
-		return n.connection(to.Endpoint().Addr()), nil
+		return n.connection(to.Endpoint().Addr(), h), nil
 	}
 	return nil, &net.OpError{Op: "dial", Err: context.Canceled}
 }
@@ -175,6 +207,10 @@ func (n *network) arrive(at netip.AddrPort) host {
 	n.dialed = append(n.dialed, at)
 	n.flying++
 	n.peak = max(n.peak, n.flying)
+	for _, p := range placesOf(at) {
+		n.there[p]++
+		n.most[p] = max(n.most[p], n.there[p])
+	}
 	hs := n.hosts[at]
 	switch len(hs) {
 	case 0:
@@ -187,10 +223,31 @@ func (n *network) arrive(at netip.AddrPort) host {
 	return hs[0]
 }
 
-func (n *network) leave() {
+func (n *network) leave(at netip.AddrPort) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.flying--
+	for _, p := range placesOf(at) {
+		n.there[p]--
+	}
+}
+
+// placesOf are an address, and its /24 or /48.
+func placesOf(at netip.AddrPort) []netip.Prefix {
+	bits := 48
+	if at.Addr().Is4() {
+		bits = 24
+	}
+	return []netip.Prefix{
+		netip.PrefixFrom(at.Addr(), at.Addr().BitLen()),
+		netip.PrefixFrom(at.Addr(), bits).Masked(),
+	}
+}
+
+func (n *network) depart(to netip.AddrPort) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.starts = append(n.starts, departure{to, time.Now()})
 }
 
 // sleep reports whether ctx has lasted that long.
@@ -205,40 +262,68 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// conn is a connection that can do nothing but be closed.
+// conn is a connection. Without a net.Conn in it it can do nothing but be closed.
 type conn struct {
 	net.Conn
 
-	local  net.Addr
-	closed atomic.Int32 // times
+	local   net.Addr
+	fragile bool
+	closed  atomic.Int32 // times
 }
 
-func (n *network) connection(to netip.Addr) net.Conn {
+func (n *network) connection(to netip.Addr, h host) net.Conn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	from, _ := n.source(to)
 	port := 40000 + uint16(to.As16()[15]) // the same on each run
-	c := &conn{local: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, port))}
+	c := &conn{local: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, port)), fragile: h.fragile}
 	n.conns = append(n.conns, c)
+	if h.talks != nil {
+		near, far := newWire()
+		c.Conn = near
+		n.talks.Go(func() {
+			defer far.Close()
+			h.talks(far)
+		})
+	}
 	return c
 }
 
 func (c *conn) LocalAddr() net.Addr { return c.local }
 
+func (c *conn) Write(b []byte) (int, error) {
+	if c.fragile {
+		panic("it is fragile")
+	}
+	return c.Conn.Write(b)
+}
+
 func (c *conn) Close() error {
 	c.closed.Add(1)
+	if c.Conn != nil {
+		return c.Conn.Close()
+	}
 	return nil
 }
 
-// checkClosed holds that every connection but kept was closed, and once.
+// checkClosed holds that every connection but kept was closed, and once if nothing
+// could be said over it. Then every host notices: without that the bubble would stand
+// still, and say so.
 func (n *network) checkClosed(t testing.TB, kept net.Conn) {
 	t.Helper()
+	if kept == nil {
+		n.talks.Wait()
+	}
 	for _, c := range n.conns {
 		want := int32(1)
 		if net.Conn(c) == kept {
 			want = 0
 		}
-		if got := c.closed.Load(); got != want {
+		got := c.closed.Load()
+		if c.Conn != nil || c.fragile {
+			got = min(got, 1) // a stage and whoever holds the connection may both close it
+		}
+		if got != want {
 			t.Errorf("the connection from %s was closed %d times, want %d", c.local, got, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/connrace/connrace/racer/addrsel"
 	"github.com/connrace/connrace/racer/sched"
@@ -58,6 +59,8 @@ const (
 	MinInterval = 10 * time.Millisecond
 	// MaxInterval bounds ProbeRequest.Interval.
 	MaxInterval = time.Hour
+	// MaxCallerLength bounds RaceRequest.Caller and ProbeRequest.Caller, in characters.
+	MaxCallerLength = 100
 )
 
 // Selection says which addresses are used and how they are ordered.
@@ -109,6 +112,13 @@ type Options struct {
 	Timeout time.Duration
 	// MaxInFlight bounds the attempts in flight. 0: 128.
 	MaxInFlight int
+	// Criterion is what an attempt must have done to win. Zero: TCP is up.
+	Criterion Criterion
+	// Source is where attempts leave from. Zero: as the routes say.
+	Source Source
+	// CloseWithFIN ends connections with a FIN; by default they are reset, so that no
+	// port stays in TIME_WAIT.
+	CloseWithFIN bool
 }
 
 // ProbeOptions say how a probe starts and bounds its attempts.
@@ -119,6 +129,14 @@ type ProbeOptions struct {
 	Timeout time.Duration
 	// MaxInFlight bounds the attempts in flight. 0: 32.
 	MaxInFlight int
+	// Criterion is what an attempt must have done to count as connected. Zero: TCP is
+	// up.
+	Criterion Criterion
+	// Source is where attempts leave from. Zero: as the routes say.
+	Source Source
+	// CloseWithFIN ends connections with a FIN; by default they are reset, so that no
+	// port stays in TIME_WAIT.
+	CloseWithFIN bool
 }
 
 // Warning is a remark about a request that was accepted.
@@ -174,6 +192,13 @@ func between[T int | float64 | time.Duration](c *checker, field string, v, def, 
 	return v
 }
 
+func (c *checker) caller(key string) string {
+	if n := utf8.RuneCountInString(key); n > MaxCallerLength {
+		c.wrongf("caller_key", "is %d characters long; %d are allowed", n, MaxCallerLength)
+	}
+	return key
+}
+
 func (c *checker) family(field string, f addrsel.Family) {
 	if f > addrsel.FamilyIPv6 {
 		c.wrongf(field, "is %d; allowed is IPv4, IPv6 or unset", f)
@@ -208,6 +233,7 @@ func (c *checker) options(o Options) (Options, []Warning) {
 	o.Timeout = between(c, "options.timeout", o.Timeout, DefaultTimeout, MinTimeout, MaxTimeout)
 	o.MaxInFlight = between(c, "options.max_in_flight", o.MaxInFlight, DefaultMaxInFlight, 1, MaxMaxInFlight)
 	o.Grace = between(c, "options.grace", o.Grace, 0, 0, MaxGrace)
+	o.Criterion, o.Source = c.criterion(o.Criterion), c.source(o.Source)
 	var all, some []Warning
 	for _, check := range []func(Options) (Options, []Warning){c.attemptDelay, c.multiplier, c.quantile, c.backups} {
 		o, some = check(o)
@@ -299,7 +325,7 @@ func (c *checker) backups(o Options) (Options, []Warning) {
 }
 
 // known checks what the caller knows of a candidate.
-func (c *checker) known(field string, spec CandidateSpec) {
+func (c *checker) known(field string, spec *CandidateSpec) {
 	between(c, field+".expected_rtt", spec.ExpectedRTT, 0, MinKnown, MaxExpectedRTT)
 	if n := len(spec.PastConnects); n > MaxPastConnects {
 		c.wrongf(field+".past_connect_durations", "has %d elements; allowed are %d", n, MaxPastConnects)
@@ -316,5 +342,6 @@ func (c *checker) probeOptions(o ProbeOptions) ProbeOptions {
 	o.AttemptTimeout = between(c, "options.attempt_timeout", o.AttemptTimeout, DefaultAttemptTimeout, MinTimeout, MaxAttemptTimeout)
 	o.Timeout = between(c, "options.timeout", o.Timeout, DefaultTimeout, MinTimeout, MaxTimeout)
 	o.MaxInFlight = between(c, "options.max_in_flight", o.MaxInFlight, DefaultProbeMaxInFlight, 1, MaxMaxInFlight)
+	o.Criterion, o.Source = c.criterion(o.Criterion), c.source(o.Source)
 	return o
 }

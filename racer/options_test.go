@@ -22,7 +22,7 @@ func good() ProbeRequest {
 // problems returns what is wrong with a request, as a race and as a probe.
 func problems(t *testing.T, req ProbeRequest, race Options) (asRace, asProbe []FieldError) {
 	t.Helper()
-	_, err := planRace(req.Target, req.Selection, race)
+	_, err := planRace(req.Target, req.Selection, race, "")
 	asRace = fieldErrors(t, err)
 	_, err = checkProbe(&req)
 	return asRace, fieldErrors(t, err)
@@ -148,7 +148,7 @@ func TestResolutionDelayHasLimits(t *testing.T) {
 		req.Selection.ResolutionDelay = &d
 		asRace, asProbe := problems(t, req, Options{})
 		if ok {
-			p, err := planRace(req.Target, req.Selection, Options{})
+			p, err := planRace(req.Target, req.Selection, Options{}, "")
 			must(t, err)
 			if len(asProbe) > 0 || *p.selection.ResolutionDelay != d || p.cfg.ResolutionDelay != d {
 				t.Errorf("%v became %v: %q", d, p.cfg.ResolutionDelay, asProbe)
@@ -221,14 +221,14 @@ func TestAttemptDelayIsClamped(t *testing.T) {
 		1 << 62:            {2 * time.Second, "became 2s"},
 	} {
 		given := asked
-		p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given})
+		p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given}, "")
 		must(t, err)
 		if *p.options.AttemptDelay != c.becomes || p.cfg.AttemptDelay != c.becomes || given != asked {
 			t.Errorf("%v became %v, and the caller's own %v", asked, *p.options.AttemptDelay, given)
 		}
 		wantWarning(t, p.warnings, delayField, c.warns)
 		for _, s := range []sched.Strategy{sched.FirstThenAll, sched.FamilyFallback, sched.Adaptive} {
-			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s})
+			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s}, "")
 			must(t, err)
 			if *p.options.AttemptDelay != c.becomes || p.cfg.AttemptDelay != c.becomes {
 				t.Errorf("%s: %v became %v", s, asked, *p.options.AttemptDelay)
@@ -239,7 +239,7 @@ func TestAttemptDelayIsClamped(t *testing.T) {
 			sched.Sequential: "has no effect: sequential knows no attempt delay",
 			sched.AllAtOnce:  "has no effect: all at once knows no attempt delay",
 		} {
-			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s})
+			p, err := planRace(good().Target, Selection{}, Options{AttemptDelay: &given, Strategy: s}, "")
 			must(t, err)
 			if p.options.AttemptDelay != nil {
 				t.Errorf("%s has the attempt delay %v", s, *p.options.AttemptDelay)
@@ -285,7 +285,7 @@ func TestDefaultsOfEachStrategy(t *testing.T) {
 		sched.FamilyFallback: {AttemptDelay: new(300 * ms), MaxBackups: new(2)},
 		sched.Adaptive:       {AttemptDelay: new(250 * ms), DelayMultiplier: 1, MaxBackups: new(2)},
 	} {
-		p, err := planRace(good().Target, Selection{}, Options{Strategy: s})
+		p, err := planRace(good().Target, Selection{}, Options{Strategy: s}, "")
 		must(t, err)
 		wantWarning(t, p.warnings, "", "")
 		want.Strategy, want.AttemptTimeout, want.Timeout, want.MaxInFlight = s, DefaultAttemptTimeout, DefaultTimeout, DefaultMaxInFlight
@@ -301,7 +301,7 @@ func TestDelayMultiplier(t *testing.T) {
 	const field = "options.attempt_delay_multiplier"
 	for _, s := range everyStrategy {
 		for _, x := range []float64{0, math.Copysign(0, -1), 1, 1.5, math.Nextafter(MaxDelayMultiplier, 0), MaxDelayMultiplier} {
-			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, DelayMultiplier: x})
+			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, DelayMultiplier: x}, "")
 			must(t, err)
 			want, says := max(x, 1), ""
 			if s != sched.Staggered && s != sched.Adaptive {
@@ -330,7 +330,7 @@ func TestAdaptiveQuantile(t *testing.T) {
 	const field = "options.adaptive_quantile"
 	for _, s := range everyStrategy {
 		for _, q := range []float64{0, math.SmallestNonzeroFloat64, 0.5, 0.95, math.Nextafter(1, 0), 1} {
-			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, Quantile: q})
+			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, Quantile: q}, "")
 			must(t, err)
 			want, says := q, ""
 			if s != sched.Adaptive {
@@ -357,7 +357,7 @@ func TestMaxBackups(t *testing.T) {
 	const field = "options.max_backup_attempts"
 	for _, s := range everyStrategy {
 		for asked, want := range map[*int]int{nil: 2, new(0): 0, new(1): 1, new(3): 3, new(MaxMaxBackups): 10} {
-			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, MaxBackups: asked})
+			p, err := planRace(good().Target, Selection{}, Options{Strategy: s, MaxBackups: asked}, "")
 			must(t, err)
 			says := ""
 			if s == sched.Sequential && want > 0 {
@@ -379,7 +379,7 @@ func TestMaxBackups(t *testing.T) {
 
 func TestGraceHasLimits(t *testing.T) {
 	for _, d := range []time.Duration{0, 1, time.Second, MaxGrace} {
-		p, err := planRace(good().Target, Selection{}, Options{Grace: d})
+		p, err := planRace(good().Target, Selection{}, Options{Grace: d}, "")
 		must(t, err)
 		if p.options.Grace != d || p.cfg.Grace != d {
 			t.Errorf("%v became %v, and %v to the race", d, p.options.Grace, p.cfg.Grace)
@@ -503,7 +503,7 @@ func TestWrongRequestsGoNowhere(t *testing.T) {
 // Validate says what a call would say.
 func TestValidate(t *testing.T) {
 	for _, target := range []Target{good().Target, {Name: "127.1:80"}, {}} {
-		_, raceErr := planRace(target, Selection{}, Options{})
+		_, raceErr := planRace(target, Selection{}, Options{}, "")
 		req := ProbeRequest{Target: target}
 		_, probeErr := checkProbe(&req)
 		for name, errs := range map[string][2]error{

@@ -18,6 +18,30 @@ type plan struct {
 	literals  []origin // candidates known without asking
 	known     []fact   // likewise, with the facts of an earlier round
 	asked     []origin // where the candidates of each question come from
+	manner    manner
+	caller    string
+	untold    bool // the result has no transcript
+}
+
+// manner is how each attempt is made.
+type manner struct {
+	criterion Criterion
+	source    Source
+	polite    bool // connections end with a FIN
+}
+
+// excludes says that addresses of the family can't be left for: the caller binds to
+// addresses, and none is of it.
+func (m *manner) excludes(f addrsel.Family) bool {
+	return (m.source.IPv4.IsValid() || m.source.IPv6.IsValid()) && !m.bound(f).IsValid()
+}
+
+// bound is the address of the family that the caller binds to; zero: none.
+func (m *manner) bound(f addrsel.Family) netip.Addr {
+	if f == addrsel.FamilyIPv4 {
+		return m.source.IPv4
+	}
+	return m.source.IPv6
 }
 
 // origin says where a candidate comes from.
@@ -31,10 +55,11 @@ type origin struct {
 	expect sched.Expectation // what the caller knows of it
 }
 
-func planRace(t Target, s Selection, o Options) (plan, error) {
+func planRace(t Target, s Selection, o Options, caller string) (*plan, error) {
 	var c checker
-	p := plan{selection: c.selection(s)}
+	p := &plan{selection: c.selection(s), caller: c.caller(caller)}
 	p.options, p.warnings = c.options(o)
+	p.manner = manner{criterion: p.options.Criterion, source: p.options.Source, polite: p.options.CloseWithFIN}
 	p.cfg = sched.Config{
 		Strategy:       p.options.Strategy,
 		Version:        p.options.Version,
@@ -54,10 +79,11 @@ func planRace(t Target, s Selection, o Options) (plan, error) {
 	return p, c.err()
 }
 
-func planProbe(t Target, s Selection, o ProbeOptions) (plan, ProbeOptions, error) {
+func planProbe(t Target, s Selection, o ProbeOptions, caller string) (*plan, ProbeOptions, error) {
 	var c checker
-	p := plan{selection: c.selection(s)}
+	p := &plan{selection: c.selection(s), caller: c.caller(caller)}
 	o = c.probeOptions(o)
+	p.manner = manner{criterion: o.Criterion, source: o.Source, polite: o.CloseWithFIN}
 	p.cfg = sched.Config{
 		Goal:           sched.Every,
 		Strategy:       sched.AllAtOnce,
@@ -88,7 +114,7 @@ func (p *plan) target(c *checker, t Target) {
 	case t.Name != "" && len(t.Candidates) > 0:
 		c.wrongf("target", "and candidates are both set; set one of them")
 	case t.Name != "":
-		p.add(c, "target", CandidateSpec{Endpoint: t.Name}, -1)
+		p.add(c, func() string { return "target" }, &CandidateSpec{Endpoint: t.Name}, -1)
 	case len(t.Candidates) > MaxCandidates:
 		c.wrongf("candidates", "has %d elements; allowed are %d", len(t.Candidates), MaxCandidates)
 	default:
@@ -98,13 +124,16 @@ func (p *plan) target(c *checker, t Target) {
 
 func (p *plan) candidates(c *checker, specs []CandidateSpec) {
 	names := 0
-	for i, spec := range specs {
-		field := fmt.Sprintf("candidates[%d]", i)
-		if utf8.RuneCountInString(spec.Label) > MaxLabelLength {
-			c.wrongf(field+".label", "is %d characters long; %d are allowed", utf8.RuneCountInString(spec.Label), MaxLabelLength)
+	p.literals = make([]origin, 0, len(specs))
+	for i := range specs {
+		spec := &specs[i]
+		if n := utf8.RuneCountInString(spec.Label); n > MaxLabelLength {
+			c.wrongf(fmt.Sprintf("candidates[%d].label", i), "is %d characters long; %d are allowed", n, MaxLabelLength)
 		}
-		c.known(field, spec)
-		if named := p.add(c, field+".endpoint", spec, i); named {
+		if spec.ExpectedRTT != 0 || len(spec.PastConnects) > 0 {
+			c.known(fmt.Sprintf("candidates[%d]", i), spec)
+		}
+		if named := p.add(c, func() string { return fmt.Sprintf("candidates[%d].endpoint", i) }, spec, i); named {
 			names++
 		}
 	}
@@ -113,11 +142,12 @@ func (p *plan) candidates(c *checker, specs []CandidateSpec) {
 	}
 }
 
-// add plans one endpoint and reports whether it is a name.
-func (p *plan) add(c *checker, field string, spec CandidateSpec, index int) (named bool) {
+// add plans one endpoint and reports whether it is a name. field is asked for only when
+// something is wrong with it.
+func (p *plan) add(c *checker, field func() string, spec *CandidateSpec, index int) (named bool) {
 	e, err := parseEndpoint(spec.Endpoint)
 	if err != nil {
-		c.wrongf(field, "%v", err)
+		c.wrongf(field(), "%v", err)
 		return false
 	}
 	o := origin{name: e.name, addr: e.addr, port: e.port, label: spec.Label, index: index, expect: expectation(spec)}
@@ -128,7 +158,7 @@ func (p *plan) add(c *checker, field string, spec CandidateSpec, index int) (nam
 	}
 	// RFC 8305 section 3: AAAA first, A right after.
 	for _, t := range []sched.RecordType{sched.AAAA, sched.A} {
-		if p.uses(t.Family()) {
+		if p.uses(t.Family()) && !p.manner.excludes(t.Family()) {
 			o.kind = originOf(t)
 			p.cfg.Questions = append(p.cfg.Questions, sched.Question{Name: e.name, Type: t})
 			p.asked = append(p.asked, o)

@@ -19,6 +19,11 @@ type ProbeRequest struct {
 	// Interval is from the start of one round to the start of the next; a round
 	// that takes longer delays the next one. 0: 1 s.
 	Interval time.Duration
+	// Caller is who asks, for the budgets of Config.Limits: up to MaxCallerLength
+	// characters. All without one count as one caller.
+	Caller string
+	// NoTranscript leaves Run.Transcript out of the result, which saves memory.
+	NoTranscript bool
 }
 
 // Validate returns a *RequestError that says all that is wrong with the request,
@@ -38,26 +43,37 @@ type ProbeResult struct {
 }
 
 // Probe connects to every address, round after round, and gives up none because
-// another was faster. The error is a *RequestError, or the cause of ctx's
-// cancellation.
+// another was faster. The error is a *RequestError, an *OverloadedError, or the cause of
+// ctx's cancellation.
 func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, error) {
 	p, err := checkProbe(&req)
 	if err != nil {
 		return nil, err
 	}
+	v, err := r.enter(p.caller)
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
 	var probe prober
+	var before *engine // of the latest round; its facts are those of the next one
 	for round := 1; round <= req.Rounds; round++ {
 		if round > 1 && !wait(ctx, probe.next(req.Interval)) {
 			probe.end, probe.run.Duration = whyLeft(ctx), time.Since(probe.run.Start)
 			break
 		}
-		e := newEngine(r, p, false)
+		e := newEngine(r, p, v, false)
 		e.run(ctx)
-		if probe.add(e, round); probe.over() {
+		probe.add(e, round)
+		if before != nil {
+			r.recycle(before)
+		}
+		if before = e; probe.over() {
 			break
 		}
 		p = e.again()
 	}
+	r.recycle(before)
 	if probe.end == sched.EndCallerLeft {
 		return nil, context.Cause(ctx)
 	}
@@ -87,8 +103,9 @@ func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round i
 }
 
 // checkProbe plans the probe and puts the defaults into req.
-func checkProbe(req *ProbeRequest) (plan, error) {
-	p, o, err := planProbe(req.Target, req.Selection, req.Options)
+func checkProbe(req *ProbeRequest) (*plan, error) {
+	p, o, err := planProbe(req.Target, req.Selection, req.Options, req.Caller)
+	p.untold = req.NoTranscript
 	var c checker
 	if bad, ok := errors.AsType[*RequestError](err); ok {
 		c.fields = bad.Fields
@@ -105,15 +122,15 @@ func checkProbe(req *ProbeRequest) (plan, error) {
 
 // again is the plan of a further round: the addresses of this one, and nothing
 // to ask. What was too much of an answer stays skipped.
-func (e *engine) again() plan {
-	p := e.plan
+func (e *engine) again() *plan {
+	p := *e.plan
 	p.cfg.Questions, p.asked, p.literals, p.known = nil, nil, nil, e.known
 	for _, entry := range e.log {
 		if a := entry.Action; a.Kind == sched.Settle && a.Skip == sched.SkipTooMany {
 			p.known[a.Candidate].skip = a.Skip
 		}
 	}
-	return p
+	return &p
 }
 
 // wait returns false when ctx ends first.
@@ -165,14 +182,7 @@ func (p *prober) join(candidates []Candidate, base time.Duration) {
 		c := &p.candidates[i]
 		c.Outcome = candidates[i].Outcome
 		for _, a := range candidates[i].Attempts {
-			if a.Begun {
-				a.Start += base
-			}
-			a.End += base
-			if a.Noticed > 0 {
-				a.Noticed += base
-			}
-			c.Attempts = append(c.Attempts, a)
+			c.Attempts = append(c.Attempts, a.later(base))
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // TestReferenceTable holds the defaults and ranges in docs/reference.md against
 // what requests really get.
 func TestReferenceTable(t *testing.T) {
-	race, err := planRace(Target{Name: "192.0.2.1:1"}, Selection{}, Options{})
+	race, err := planRace(Target{Name: "192.0.2.1:1"}, Selection{}, Options{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestReferenceTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := func(s sched.Strategy) Options {
-		p, err := planRace(Target{Name: "192.0.2.1:1"}, Selection{}, Options{Strategy: s})
+		p, err := planRace(Target{Name: "192.0.2.1:1"}, Selection{}, Options{Strategy: s}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,8 +71,26 @@ type FailureCount struct {
 
 // Quantile returns the smallest sample that a share q of the samples does not
 // exceed (nearest rank), and 0 without samples. q is from 0 to 1.
-func (s *Stats) Quantile(q float64) time.Duration {
-	return sched.Quantile(slices.Sorted(slices.Values(s.Samples)), q)
+func (s *Stats) Quantile(q float64) time.Duration { return sched.Quantile(s.sorted(), q) }
+
+// Quantiles returns several quantiles, in the order in which they are asked for.
+func (s *Stats) Quantiles(qs ...float64) []time.Duration {
+	sorted := s.sorted()
+	all := make([]time.Duration, len(qs))
+	for i, q := range qs {
+		all[i] = sched.Quantile(sorted, q)
+	}
+	return all
+}
+
+// sorted are the samples, the shortest first. They must not be changed.
+func (s *Stats) sorted() []time.Duration {
+	if len(s.Samples) <= 1 {
+		return s.Samples
+	}
+	sorted := slices.Clone(s.Samples)
+	slices.Sort(sorted)
+	return sorted
 }
 
 // Verdict judges the attempts by the criteria of the type Verdict.
@@ -136,14 +154,15 @@ func (s *Stats) share() float64 {
 func report(candidates []Candidate) Report {
 	var r Report
 	var all Stats
-	for _, c := range candidates {
-		p := Probed{Candidate: c}
-		for i := range c.Attempts {
-			p.Stats.add(&c.Attempts[i])
-			all.add(&c.Attempts[i])
+	r.Candidates = make([]Probed, len(candidates))
+	for i := range candidates {
+		p := &r.Candidates[i]
+		p.Candidate = candidates[i]
+		for j := range p.Attempts {
+			p.Stats.add(&p.Attempts[j])
+			all.add(&p.Attempts[j])
 		}
 		p.Stats.settle()
-		r.Candidates = append(r.Candidates, p)
 	}
 	r.Verdict = all.Verdict()
 	for _, f := range []addrsel.Family{addrsel.FamilyIPv6, addrsel.FamilyIPv4} {
@@ -151,16 +170,33 @@ func report(candidates []Candidate) Report {
 			r.Families = append(r.Families, family)
 		}
 	}
-	slices.SortStableFunc(r.Candidates, byMeasurement)
+	r.Candidates = byMeasurement(r.Candidates)
 	return r
 }
 
-func byMeasurement(a, b Probed) int {
-	return cmp.Or(
-		cmp.Compare(b.Stats.share(), a.Stats.share()),
-		cmp.Compare(a.Stats.Quantile(0.5), b.Stats.Quantile(0.5)),
-		cmp.Compare(a.Position, b.Position),
-	)
+// byMeasurement puts candidates into the order of Report.Candidates.
+func byMeasurement(probed []Probed) []Probed {
+	type measured struct {
+		at     int
+		share  float64
+		median time.Duration
+	}
+	order := make([]measured, len(probed))
+	for i := range probed {
+		order[i] = measured{i, probed[i].Stats.share(), probed[i].Stats.Quantile(0.5)}
+	}
+	slices.SortFunc(order, func(a, b measured) int {
+		return cmp.Or(
+			cmp.Compare(b.share, a.share),
+			cmp.Compare(a.median, b.median),
+			cmp.Compare(probed[a.at].Position, probed[b.at].Position),
+		)
+	})
+	sorted := make([]Probed, len(probed))
+	for i, m := range order {
+		sorted[i] = probed[m.at]
+	}
+	return sorted
 }
 
 // probedFamily joins the attempts of a family in the order they were measured.
@@ -205,7 +241,11 @@ func (r *Report) Explain() string {
 		}
 		host += s.HostFailures
 	}
-	text := fmt.Sprintf("%d of %d addresses connected", connected, tried)
+	noun := "addresses"
+	if tried == 1 {
+		noun = "address"
+	}
+	text := fmt.Sprintf("%d of %d %s connected", connected, tried, noun)
 	switch {
 	case r.Verdict == Inconclusive && host > 0:
 		text = "nothing is known about the target: every failure is this host's own"

@@ -16,7 +16,7 @@ import (
 var (
 	connected    = Attempt{Begun: true, End: 20 * ms, Outcome: sched.OutcomeConnected}
 	refused      = failedWith("connection_refused", sched.FaultTarget)
-	timedOut     = Attempt{Begun: true, End: time.Second, Outcome: sched.OutcomeTimedOut, Failure: silence(time.Second)}
+	timedOut     = Attempt{Begun: true, End: time.Second, Outcome: sched.OutcomeTimedOut, Failure: silence(time.Second, false, nil)}
 	unreachable  = failedWith("network_unreachable", sched.FaultPath)
 	unknownFault = failedWith("_OTHER", sched.FaultUnknown)
 	outOfFiles   = Attempt{Outcome: sched.OutcomeFailed, Failure: sched.Failure{Type: "_OTHER", Errno: "EMFILE", Fault: sched.FaultHost}}
@@ -51,19 +51,19 @@ func TestVerdict(t *testing.T) {
 		explains string
 	}{
 		{"nothing", nil, Inconclusive, "nothing is known about the target: no attempt ran to its end"},
-		{"all connected", []Attempt{connected, connected}, Reachable, "1 of 1 addresses connected every time"},
-		{"one refused", []Attempt{connected, refused}, Degraded, "1 of 1 addresses connected, but not every time"},
-		{"one timed out", []Attempt{timedOut, connected}, Degraded, "1 of 1 addresses connected, but not every time"},
-		{"all refused", []Attempt{refused, refused}, Unreachable, "0 of 1 addresses connected"},
-		{"no route on the path", []Attempt{unreachable}, Unreachable, "0 of 1 addresses connected"},
-		{"nobody knows why", []Attempt{unknownFault}, Unreachable, "0 of 1 addresses connected"},
+		{"all connected", []Attempt{connected, connected}, Reachable, "1 of 1 address connected every time"},
+		{"one refused", []Attempt{connected, refused}, Degraded, "1 of 1 address connected, but not every time"},
+		{"one timed out", []Attempt{timedOut, connected}, Degraded, "1 of 1 address connected, but not every time"},
+		{"all refused", []Attempt{refused, refused}, Unreachable, "0 of 1 address connected"},
+		{"no route on the path", []Attempt{unreachable}, Unreachable, "0 of 1 address connected"},
+		{"nobody knows why", []Attempt{unknownFault}, Unreachable, "0 of 1 address connected"},
 		{"out of descriptors", []Attempt{outOfFiles, outOfFiles}, Inconclusive, "nothing is known about the target: every failure is this host's own"},
-		{"out of descriptors once", []Attempt{connected, outOfFiles}, Reachable, "1 of 1 addresses connected every time; failures of this host's own (1) are not counted"},
-		{"refused, then out of descriptors", []Attempt{refused, outOfFiles}, Unreachable, "0 of 1 addresses connected; failures of this host's own (1) are not counted"},
+		{"out of descriptors once", []Attempt{connected, outOfFiles}, Reachable, "1 of 1 address connected every time; failures of this host's own (1) are not counted"},
+		{"refused, then out of descriptors", []Attempt{refused, outOfFiles}, Unreachable, "0 of 1 address connected; failures of this host's own (1) are not counted"},
 		{"cut short", []Attempt{cutShort}, Inconclusive, "nothing is known about the target: no attempt ran to its end"},
 		{"connected when it was cut short", []Attempt{lateAtTheEnd}, Inconclusive, "nothing is known about the target: no attempt ran to its end"},
-		{"connected, then cut short", []Attempt{connected, cutShort}, Reachable, "1 of 1 addresses connected every time"},
-		{"refused, then cut short", []Attempt{refused, cutShort}, Unreachable, "0 of 1 addresses connected"},
+		{"connected, then cut short", []Attempt{connected, cutShort}, Reachable, "1 of 1 address connected every time"},
+		{"refused, then cut short", []Attempt{refused, cutShort}, Unreachable, "0 of 1 address connected"},
 	} {
 		r := report([]Candidate{probed(1, "192.0.2.1:443", c.attempts...)})
 		if r.Verdict != c.want || r.Families[0].Verdict != c.want {

@@ -19,7 +19,7 @@ type Run struct {
 	// Queries are the questions asked, in that order.
 	Queries []Query
 	// Transcript is all that happened, in the order the race learned of it.
-	// Everything else in a result is derived from it.
+	// Everything else in a result is derived from it. nil where the request wants none.
 	Transcript []Entry
 }
 

@@ -21,7 +21,9 @@ func TestScheduleIsWhatASilentRaceDoes(t *testing.T) {
 	for seed := range uint64(1000) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newSilentWorld(t, seed)
-			ranked, err := w.net.racer().ResolveAndRank(t.Context(), RankRequest(w.req))
+			ranked, err := w.net.racer().ResolveAndRank(t.Context(), RankRequest{
+				Target: w.req.Target, Selection: w.req.Selection, Options: w.req.Options,
+			})
 			must(t, err)
 			raced, err := w.net.racer().Race(t.Context(), w.req)
 			must(t, err)

@@ -142,10 +142,7 @@ func checkCandidates(t testing.TB, cs []Candidate) {
 		if skipped != (c.Skip != sched.SkipNone) {
 			t.Errorf("%s is %s with skip reason %q", c.Endpoint, c.Outcome, c.Skip)
 		}
-		idle := skipped || c.Outcome == sched.OutcomeNotStarted
-		if idle != (len(c.Attempts) == 0) {
-			t.Errorf("%s is %s with %d attempts", c.Endpoint, c.Outcome, len(c.Attempts))
-		}
+		checkTried(t, c)
 		if c.Endpoint.Addr().Is4In6() || (c.Name == "") != (c.Origin == OriginLiteral) {
 			t.Errorf("%s comes from %d %q", c.Endpoint, c.Origin, c.Name)
 		}
@@ -153,6 +150,27 @@ func checkCandidates(t testing.TB, cs []Candidate) {
 			t.Errorf("%s is there twice", c.Endpoint)
 		}
 		tried[c.Endpoint] = tried[c.Endpoint] || !skipped
+	}
+}
+
+// checkTried holds that a candidate has attempts if it was its turn. One that was
+// not started may have had to wait until the end for that.
+func checkTried(t testing.TB, c *Candidate) {
+	t.Helper()
+	begun := slices.ContainsFunc(c.Attempts, func(a Attempt) bool { return a.Begun })
+	switch c.Outcome {
+	case sched.OutcomeSkipped:
+		if len(c.Attempts) > 0 {
+			t.Errorf("%s is %s with %d attempts", c.Endpoint, c.Outcome, len(c.Attempts))
+		}
+	case sched.OutcomeNotStarted:
+		if begun {
+			t.Errorf("%s is %s, and an attempt has begun", c.Endpoint, c.Outcome)
+		}
+	default:
+		if !begun && c.Outcome != sched.OutcomeFailed {
+			t.Errorf("%s is %s, and no attempt has begun", c.Endpoint, c.Outcome)
+		}
 	}
 }
 
@@ -210,6 +228,48 @@ func checkAttempt(t testing.TB, r *Run, a *Attempt) {
 	}
 	if !a.Begun && (a.Start != 0 || a.Duration() != 0) {
 		t.Errorf("attempt %d has not begun and took %v from %v", a.Number, a.Duration(), a.Start)
+	}
+	checkDeferral(t, a)
+	checkPhases(t, a)
+}
+
+// checkDeferral holds that an attempt waited for something, until it started or was
+// over.
+func checkDeferral(t testing.TB, a *Attempt) {
+	t.Helper()
+	d := a.Deferral
+	if d == nil {
+		return
+	}
+	until := a.End
+	if a.Begun {
+		until = a.Start
+	}
+	if d.Reason == sched.DeferNone || d.Start < 0 || d.Duration < 0 || d.Start+d.Duration != until {
+		t.Errorf("attempt %d waited %+v, and its wait was over at %v", a.Number, *d, until)
+	}
+}
+
+// checkPhases holds that the phases follow each other from the start to the end, and
+// that only the last has failed, if the attempt has.
+func checkPhases(t testing.TB, a *Attempt) {
+	t.Helper()
+	phases := a.Phases()
+	if a.Begun != (len(phases) > 0) {
+		t.Errorf("attempt %d has begun: %t, and has %d phases", a.Number, a.Begun, len(phases))
+	}
+	before := a.Start
+	for i, p := range phases {
+		last := i == len(phases)-1
+		switch {
+		case (i == 0) != (p.Kind == sched.PhaseTCP):
+			t.Errorf("attempt %d: phase %d is %s", a.Number, i, p.Kind)
+		case p.Start < before || p.Duration < 0 || p.Start+p.Duration > a.End:
+			t.Errorf("attempt %d from %v to %v: phase %d is %+v after %v", a.Number, a.Start, a.End, i, p, before)
+		case p.Failed && (!last || a.Failure == (sched.Failure{})):
+			t.Errorf("attempt %d is %s, and phase %d of %d has failed", a.Number, a.Outcome, i, len(phases))
+		}
+		before = p.Start + p.Duration
 	}
 }
 

@@ -21,10 +21,13 @@ func (d *decoder) wrongf(field, format string, args ...any) {
 	d.fields = append(d.fields, racer.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
+// failed says that something is wrong with the message: err says what.
+func (d *decoder) failed() bool { return len(d.fields) > 0 }
+
 // err returns what is wrong with the message, together with what package racer
 // finds wrong with the request made of it; nil when the message is sound.
 func (d *decoder) err(request interface{ Validate() error }) error {
-	if len(d.fields) == 0 {
+	if !d.failed() {
 		return nil
 	}
 	if more, ok := errors.AsType[*racer.RequestError](request.Validate()); ok {
@@ -43,19 +46,22 @@ type targeted interface {
 
 func (d *decoder) target(m targeted) racer.Target {
 	t := racer.Target{Name: m.GetTarget()}
+	if n := len(m.GetCandidates()); n > 0 {
+		t.Candidates = make([]racer.CandidateSpec, n)
+	}
 	for i, c := range m.GetCandidates() {
-		t.Candidates = append(t.Candidates, d.candidate(fmt.Sprintf("candidates[%d]", i), c))
+		t.Candidates[i] = racer.CandidateSpec{Endpoint: c.GetEndpoint(), Label: c.GetLabel()}
+		if c.GetExpectedRtt() != nil || len(c.GetPastConnectDurations()) > 0 {
+			d.known(fmt.Sprintf("candidates[%d]", i), &t.Candidates[i], c)
+		}
 	}
 	return t
 }
 
-func (d *decoder) candidate(field string, c *connracev1.CandidateSpec) racer.CandidateSpec {
-	return racer.CandidateSpec{
-		Endpoint:     c.GetEndpoint(),
-		Label:        c.GetLabel(),
-		ExpectedRTT:  d.positive(field+".expected_rtt", c.GetExpectedRtt(), racer.MinKnown, racer.MaxExpectedRTT),
-		PastConnects: d.past(field+".past_connect_durations", c.GetPastConnectDurations()),
-	}
+// known takes in what the caller knows of a candidate.
+func (d *decoder) known(field string, to *racer.CandidateSpec, c *connracev1.CandidateSpec) {
+	to.ExpectedRTT = d.positive(field+".expected_rtt", c.GetExpectedRtt(), racer.MinKnown, racer.MaxExpectedRTT)
+	to.PastConnects = d.past(field+".past_connect_durations", c.GetPastConnectDurations())
 }
 
 func (d *decoder) past(field string, ms []*durationpb.Duration) []time.Duration {
@@ -98,6 +104,9 @@ func (d *decoder) raceOptions(o *connracev1.RaceOptions) racer.Options {
 		AttemptTimeout:  d.positive("options.attempt_timeout", o.GetAttemptTimeout(), racer.MinTimeout, racer.MaxAttemptTimeout),
 		Timeout:         d.positive("options.timeout", o.GetTimeout(), racer.MinTimeout, racer.MaxTimeout),
 		MaxInFlight:     int(o.GetMaxInFlight()),
+		Criterion:       d.criterion(o.GetCriterion()),
+		Source:          d.source(o.GetSource()),
+		CloseWithFIN:    o.GetCloseWithFin(),
 	}
 }
 
@@ -106,6 +115,9 @@ func (d *decoder) probeOptions(o *connracev1.ProbeOptions) racer.ProbeOptions {
 		AttemptTimeout: d.positive("options.attempt_timeout", o.GetAttemptTimeout(), racer.MinTimeout, racer.MaxAttemptTimeout),
 		Timeout:        d.positive("options.timeout", o.GetTimeout(), racer.MinTimeout, racer.MaxTimeout),
 		MaxInFlight:    int(o.GetMaxInFlight()),
+		Criterion:      d.criterion(o.GetCriterion()),
+		Source:         d.source(o.GetSource()),
+		CloseWithFIN:   o.GetCloseWithFin(),
 	}
 }
 

@@ -59,6 +59,9 @@ func raceOptions(o racer.Options) *connracev1.RaceOptions {
 		AttemptTimeout:         durationpb.New(o.AttemptTimeout),
 		Timeout:                durationpb.New(o.Timeout),
 		MaxInFlight:            int32(o.MaxInFlight),
+		Criterion:              successCriterion(&o.Criterion),
+		Source:                 sourceOptions(o.Source),
+		CloseWithFin:           o.CloseWithFIN,
 	}
 	if o.AttemptDelay != nil {
 		m.AttemptDelay = durationpb.New(*o.AttemptDelay)
@@ -71,6 +74,9 @@ func probeOptions(o racer.ProbeOptions) *connracev1.ProbeOptions {
 		AttemptTimeout: durationpb.New(o.AttemptTimeout),
 		Timeout:        durationpb.New(o.Timeout),
 		MaxInFlight:    int32(o.MaxInFlight),
+		Criterion:      successCriterion(&o.Criterion),
+		Source:         sourceOptions(o.Source),
+		CloseWithFin:   o.CloseWithFIN,
 	}
 }
 
@@ -104,26 +110,28 @@ func candidates(cs []racer.Candidate) []*connracev1.Candidate {
 }
 
 func candidate(c *racer.Candidate) *connracev1.Candidate {
-	m := &connracev1.Candidate{
-		Position:        int32(c.Position),
-		Endpoint:        c.Endpoint.String(),
-		Address:         c.Endpoint.Addr().String(),
-		Port:            int32(c.Endpoint.Port()),
-		Family:          families[c.Family()],
-		Origin:          origins[c.Origin],
-		Name:            c.Name,
-		Label:           c.Label,
-		Index:           index(c.Index),
-		Outcome:         outcomes[c.Outcome],
-		SkipReason:      skipReasons[c.Skip],
-		RankReason:      rankReasons[c.Reason],
-		RankExplanation: explain(c.Reason),
-	}
+	m := new(connracev1.Candidate)
+	m.Position = int32(c.Position)
+	m.Endpoint = c.Endpoint.String()
+	m.Address = c.Endpoint.Addr().String()
+	m.Port = int32(c.Endpoint.Port())
+	m.Family = families[c.Family()]
+	m.Origin = origins[c.Origin]
+	m.Name = c.Name
+	m.Label = c.Label
+	m.Index = index(c.Index)
+	m.Outcome = outcomes[c.Outcome]
+	m.SkipReason = skipReasons[c.Skip]
+	m.RankReason = rankReasons[c.Reason]
+	m.RankExplanation = explanations[c.Reason]
 	if c.Source.IsValid() {
 		m.SourceAddress = c.Source.String()
 	}
+	if n := len(c.Attempts); n > 0 {
+		m.Attempts = make([]*connracev1.Attempt, n)
+	}
 	for i := range c.Attempts {
-		m.Attempts = append(m.Attempts, attempt(&c.Attempts[i]))
+		m.Attempts[i] = attempt(&c.Attempts[i])
 	}
 	if c.IfFirst != nil {
 		m.IfFirstDifference = durationpb.New(*c.IfFirst)
@@ -140,57 +148,80 @@ func index(i int) *int32 {
 	return &v
 }
 
-func explain(r addrsel.Reason) string {
-	if r == addrsel.ReasonLast {
-		return ""
+// explanations are the sentences for the reasons of a position.
+var explanations = func() map[addrsel.Reason]string {
+	all := make(map[addrsel.Reason]string, len(rankReasons))
+	for r := range rankReasons {
+		if r != addrsel.ReasonLast {
+			all[r] = r.Text() + " (" + r.Rule() + ")"
+		}
 	}
-	return r.Text() + " (" + r.Rule() + ")"
+	return all
+}()
+
+// written is the message of an attempt with what nearly every one has in it: one piece
+// of memory instead of a dozen.
+type written struct {
+	attempt connracev1.Attempt
+	kernel  connracev1.KernelFacts
+	tcp     connracev1.Phase
+	phases  [1]*connracev1.Phase
+
+	start, end, delay, notice, rtt, deviation, tcpStart, tcpDuration durationpb.Duration
+}
+
+// put sets a duration that is part of something larger.
+func put(d *durationpb.Duration, v time.Duration) *durationpb.Duration {
+	d.Seconds, d.Nanos = int64(v/time.Second), int32(v%time.Second)
+	return d
 }
 
 func attempt(a *racer.Attempt) *connracev1.Attempt {
-	m := &connracev1.Attempt{
-		Number:        int32(a.Number),
-		Trigger:       triggers[a.Trigger],
-		AttemptDelay:  attemptDelay(a.Delay, a.Basis),
-		DelayBasis:    bases[a.Basis],
-		EndOffset:     durationpb.New(a.End),
-		LocalEndpoint: endpoint(a.Local),
-		Outcome:       outcomes[a.Outcome],
+	w := new(written)
+	m := &w.attempt
+	m.Number = int32(a.Number)
+	m.Trigger = triggers[a.Trigger]
+	m.DelayBasis = bases[a.Basis]
+	m.EndOffset = put(&w.end, a.End)
+	m.LocalEndpoint = endpoint(a.Local)
+	m.Outcome = outcomes[a.Outcome]
+	m.Phases = w.phasesOf(a)
+	m.Kernel = w.kernelOf(&a.Kernel)
+	if a.Basis != sched.BasisNone { // else the strategy knows no delay
+		m.AttemptDelay = put(&w.delay, a.Delay)
+	}
+	if a.Begun {
+		m.StartOffset = put(&w.start, a.Start)
+	}
+	if a.Noticed > 0 {
+		m.NoticeDelay = put(&w.notice, a.NoticeDelay())
 	}
 	if a.Failure != (sched.Failure{}) {
 		m.Failure = failure(a.Failure)
 	}
-	if a.Noticed > 0 {
-		m.NoticeDelay = durationpb.New(a.Noticed - a.End)
+	if d := a.Deferral; d != nil {
+		m.Deferral = &connracev1.Deferral{
+			StartOffset: durationpb.New(d.Start), Duration: durationpb.New(d.Duration), Reason: deferReasons[d.Reason],
+		}
 	}
-	m.Kernel = kernel(&a.Kernel)
-	if a.Begun {
-		m.StartOffset = durationpb.New(a.Start)
-		m.Phases = []*connracev1.Phase{{
-			Kind:        connracev1.PhaseKind_PHASE_KIND_TCP_CONNECT,
-			StartOffset: durationpb.New(a.Start),
-			Duration:    durationpb.New(a.Duration()),
-			ErrorType:   a.Failure.Type,
-		}}
-	}
+	stages(m, a.Stages)
 	return m
 }
 
-// kernel is unset where the operating system tells nothing.
-func kernel(k *sched.Kernel) *connracev1.KernelFacts {
+// kernelOf is unset where the operating system tells nothing.
+func (w *written) kernelOf(k *sched.Kernel) *connracev1.KernelFacts {
 	if *k == (sched.Kernel{}) {
 		return nil
 	}
-	m := &connracev1.KernelFacts{
-		SynRepeatCount: int32(k.SYNRepeats),
-		Mss:            int32(k.MSS),
-		Timestamps:     k.Timestamps,
-		Sack:           k.SACK,
-		WindowScaling:  k.WindowScale,
-		Ecn:            k.ECN,
-	}
+	m := &w.kernel
+	m.SynRepeatCount = int32(k.SYNRepeats)
+	m.Mss = int32(k.MSS)
+	m.Timestamps = k.Timestamps
+	m.Sack = k.SACK
+	m.WindowScaling = k.WindowScale
+	m.Ecn = k.ECN
 	if k.RTT > 0 {
-		m.Rtt, m.RttDeviation = durationpb.New(k.RTT), durationpb.New(k.Deviation)
+		m.Rtt, m.RttDeviation = put(&w.rtt, k.RTT), put(&w.deviation, k.Deviation)
 	}
 	return m
 }
@@ -204,7 +235,13 @@ func attemptDelay(d time.Duration, b sched.Basis) *durationpb.Duration {
 }
 
 func failure(f sched.Failure) *connracev1.Failure {
-	return &connracev1.Failure{ErrorType: f.Type, Errno: f.Errno, Message: f.Text, Fault: faults[f.Fault]}
+	m := &connracev1.Failure{ErrorType: f.Type, Errno: f.Errno, Message: f.Text, Fault: faults[f.Fault]}
+	if f.ICMP.From.IsValid() {
+		m.Icmp = &connracev1.IcmpFacts{
+			Type: int32(f.ICMP.Type), Code: int32(f.ICMP.Code), Word: f.ICMP.Word, SenderAddress: f.ICMP.From.String(),
+		}
+	}
+	return m
 }
 
 // endpoint is empty when it is not known.
@@ -244,6 +281,14 @@ func cost(c racer.Cost) *connracev1.Cost {
 	}
 }
 
+// sharing is unset for a race that was not to be shared.
+func sharing(s *racer.Sharing) *connracev1.Sharing {
+	if s == nil {
+		return nil
+	}
+	return &connracev1.Sharing{JoinOffset: durationpb.New(s.Joined), CallerCount: int32(s.Callers)}
+}
+
 func masked(r *racer.RaceResult) *connracev1.Masked {
 	if len(r.Masked.Addresses) == 0 {
 		return nil
@@ -259,6 +304,7 @@ func masked(r *racer.RaceResult) *connracev1.Masked {
 			Endpoint: a.Endpoint.String(),
 			Family:   families[addrsel.FamilyOf(a.Endpoint.Addr())],
 			Outcome:  outcomes[a.Outcome],
+			Phase:    phaseKinds[a.Phase],
 			Duration: durationpb.New(a.Duration),
 		}
 		if a.Failure != (sched.Failure{}) {
@@ -321,19 +367,18 @@ func stats(s *racer.Stats) *connracev1.ConnectStats {
 	if len(s.Samples) == 0 {
 		return m
 	}
-	m.Min = durationpb.New(s.Quantile(0))
-	m.Median = durationpb.New(s.Quantile(0.5))
-	m.P90 = durationpb.New(s.Quantile(0.9))
-	m.Max = durationpb.New(s.Quantile(1))
+	q := durations(s.Quantiles(0, 0.5, 0.9, 1))
+	m.Min, m.Median, m.P90, m.Max = q[0], q[1], q[2], q[3]
 	m.Last = durationpb.New(s.Samples[len(s.Samples)-1])
 	m.Samples = durations(s.Samples)
 	return m
 }
 
+// durations encodes many in one piece of memory.
 func durations(ds []time.Duration) []*durationpb.Duration {
-	ms := make([]*durationpb.Duration, len(ds))
+	all, ms := make([]durationpb.Duration, len(ds)), make([]*durationpb.Duration, len(ds))
 	for i, d := range ds {
-		ms[i] = durationpb.New(d)
+		ms[i] = put(&all[i], d)
 	}
 	return ms
 }

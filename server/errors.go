@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/connrace/connrace/racer"
 )
@@ -26,6 +28,7 @@ const (
 	reasonNotReachable = "NOT_REACHABLE"
 	reasonShuttingDown = "SHUTTING_DOWN"
 	reasonCallerLeft   = "CALLER_LEFT"
+	reasonOverloaded   = "OVERLOADED"
 	reasonInternal     = "INTERNAL"
 )
 
@@ -36,6 +39,9 @@ var errShuttingDown = errors.New("the daemon is shutting down")
 func toStatus(err error) error {
 	if invalid, ok := errors.AsType[*racer.RequestError](err); ok {
 		return invalidError(invalid)
+	}
+	if overloaded, ok := errors.AsType[*racer.OverloadedError](err); ok {
+		return overloadedError(overloaded)
 	}
 	switch {
 	case errors.Is(err, errShuttingDown):
@@ -49,6 +55,18 @@ func toStatus(err error) error {
 		return err // from the transport, or made here
 	}
 	return internalError()
+}
+
+// overloadedError says when to come back, and which budget is used up.
+func overloadedError(overloaded *racer.OverloadedError) error {
+	budget := overloaded.Budget.String()
+	return detailed(codes.ResourceExhausted,
+		fmt.Sprintf("too many attempts wait for this daemon's budget %s; try again in %v, or ask another daemon", budget, overloaded.RetryAfter.Round(10*time.Millisecond)),
+		&errdetails.ErrorInfo{Reason: reasonOverloaded, Domain: domain, Metadata: map[string]string{"budget": budget}},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(overloaded.RetryAfter)},
+		&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{
+			Subject: "budget:" + budget, Description: "attempts that wait for " + budget + " have taken all places in line",
+		}}})
 }
 
 // internalError tells the caller nothing about our insides.

@@ -23,6 +23,16 @@ func TestNothingIsLeft(t *testing.T) {
 			leave()
 			r.wait(t)
 		}},
+		{"a caller leaves in a stage", func(t *testing.T) {
+			d, g := serve(t, plain()), newGate(t)
+			ctx, leave := context.WithCancel(t.Context())
+			calls := []<-chan outcome{race(ctx, d, g.asked(true)), race(ctx, d, g.asked(false))}
+			eventually(t, "both wait for a byte", func() bool { return g.came.Load() == 2 })
+			leave()
+			for _, call := range calls {
+				<-call
+			}
+		}},
 		{"a race is cut off", func(t *testing.T) {
 			r := inFlight(t.Context(), t)
 			now, cancel := context.WithCancel(t.Context())
@@ -61,11 +71,33 @@ func everyCall(t *testing.T) {
 	must(t, err)
 	_, err = d.rpc.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Candidates: specs})
 	must(t, err)
+	everyStage(t, d)
 	_, err = d.rpc.Probe(ctx, &connracev1.ProbeRequest{Target: good, Rounds: 2, Interval: often()})
 	must(t, err)
 	_, err = d.rpc.Race(ctx, &connracev1.RaceRequest{})
 	violates(t, err, wrong("target"))
 	receive(t, watch(t, d, &connracev1.WatchProbeRequest{Target: good}))
+}
+
+// everyStage is a shared race whose losers fail in a stage, or are given up in it.
+func everyStage(t *testing.T, d *daemon) {
+	t.Helper()
+	l := newLab(t)
+	service := l.trusting(byHealth(nil))
+	reply, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{
+		Candidates: candidates(
+			behaving(t, netlab.Garbage()).Addr().String(),
+			behaving(t, netlab.StallTLS()).Addr().String(),
+			behaving(t, l.tls(l.cert, netlab.Hang(), "h2")).Addr().String(),
+			behaving(t, l.tls(l.cert, netlab.Health(netlab.NewHealthServer()), "h2")).Addr().String(),
+		),
+		Options: &connracev1.RaceOptions{Strategy: allAtOnce, Criterion: service, CloseWithFin: true},
+		Share:   true,
+	})
+	must(t, err)
+	if reply.GetWinner().GetPosition() != 4 {
+		t.Errorf("the winner is %v, want the one that serves", reply.GetWinner())
+	}
 }
 
 type usage struct{ goroutines, descriptors int }

@@ -209,6 +209,7 @@ func TestRaceOfCandidates(t *testing.T) {
 				Endpoint: bad.String(),
 				Family:   connracev1.AddressFamily_ADDRESS_FAMILY_IPV4,
 				Outcome:  connracev1.Outcome_OUTCOME_FAILED,
+				Phase:    connracev1.PhaseKind_PHASE_KIND_TCP_CONNECT,
 				Duration: someDuration,
 				Failure:  refusal,
 			}},

@@ -21,9 +21,12 @@ func (s *service) ResolveAndRank(ctx context.Context, m *connracev1.ResolveAndRa
 	ctx, cancel := answerInTime(ctx)
 	defer cancel()
 	var d decoder
-	req := racer.RankRequest{Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions())}
-	if err := d.err(req); err != nil {
-		return nil, toStatus(err)
+	req := racer.RankRequest{
+		Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions()),
+		NoTranscript: !m.GetIncludeTranscript(),
+	}
+	if d.failed() {
+		return nil, toStatus(d.err(req))
 	}
 	result, err := s.cfg.Racer.ResolveAndRank(ctx, req)
 	if err != nil {
@@ -46,9 +49,12 @@ func (s *service) Race(ctx context.Context, m *connracev1.RaceRequest) (*connrac
 	ctx, cancel := answerInTime(ctx)
 	defer cancel()
 	var d decoder
-	req := racer.RaceRequest{Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions())}
-	if err := d.err(req); err != nil {
-		return nil, toStatus(err)
+	req := racer.RaceRequest{
+		Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions()),
+		Caller: m.GetCallerKey(), Share: m.GetShare(), NoTranscript: !m.GetIncludeTranscript(),
+	}
+	if d.failed() {
+		return nil, toStatus(d.err(req))
 	}
 	result, err := s.cfg.Racer.Race(ctx, req)
 	if err != nil {
@@ -61,6 +67,7 @@ func (s *service) Race(ctx context.Context, m *connracev1.RaceRequest) (*connrac
 		Candidates: candidates(result.Candidates),
 		Cost:       cost(result.Cost),
 		Masked:     masked(result),
+		Sharing:    sharing(result.Sharing),
 	}
 	if m.GetFailUnlessWon() && result.Winner == nil {
 		return nil, lostError(reasonNotWon, "nothing connected: "+result.End.String(), reply, cutRace(reply))
@@ -79,9 +86,12 @@ func (s *service) Probe(ctx context.Context, m *connracev1.ProbeRequest) (*connr
 		Options:   d.probeOptions(m.GetOptions()),
 		Rounds:    int(m.GetRounds()),
 		Interval:  d.interval(m.GetInterval()),
+		Caller:    m.GetCallerKey(),
+
+		NoTranscript: !m.GetIncludeTranscript(),
 	}
-	if err := d.err(req); err != nil {
-		return nil, toStatus(err)
+	if d.failed() {
+		return nil, toStatus(d.err(req))
 	}
 	result, err := s.cfg.Racer.Probe(ctx, req)
 	if err != nil {

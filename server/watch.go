@@ -31,9 +31,12 @@ func (s *service) watch(ctx context.Context, m *connracev1.WatchProbeRequest, st
 		Selection: d.selection(m),
 		Options:   d.probeOptions(m.GetOptions()),
 		Interval:  d.interval(m.GetInterval()),
+		Caller:    m.GetCallerKey(),
+
+		NoTranscript: !m.GetIncludeTranscript(),
 	}
-	if err := d.err(req); err != nil {
-		return err
+	if d.failed() {
+		return d.err(req)
 	}
 	return s.cfg.Racer.Watch(ctx, req, func(round int64, result *racer.ProbeResult) error {
 		reply := s.watchResponse(round, result, m.GetIncludeTranscript())

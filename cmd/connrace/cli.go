@@ -55,6 +55,9 @@ func newParser(stdout io.Writer, exit func(int)) *kong.Kong {
 		kong.ExplicitGroups([]kong.Group{
 			{Key: groupSelection, Title: "Which addresses, and in which order:"},
 			{Key: groupTiming, Title: "When attempts start and end:"},
+			{Key: groupSuccess, Title: "What counts as a success, beyond TCP:"},
+			{Key: groupSource, Title: "Where attempts leave from, and how connections end:"},
+			{Key: groupLimits, Title: "What all calls may do together:"},
 			{Key: groupWorlds, Title: "In which worlds, and who connects there:"},
 			{Key: groupDaemon, Title: "Who is asked:"},
 			{Key: groupOutput, Title: "What is printed:"},
@@ -69,6 +72,9 @@ const maxHelpWidth = 100
 const (
 	groupSelection = "selection"
 	groupTiming    = "timing"
+	groupSuccess   = "success"
+	groupSource    = "source"
+	groupLimits    = "limits"
 	groupWorlds    = "worlds"
 	groupDaemon    = "daemon"
 	groupOutput    = "output"

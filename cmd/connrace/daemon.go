@@ -26,6 +26,11 @@ type daemonFlags struct {
 	DNS    netip.AddrPort `name:"dns" placeholder:"ADDR:PORT" group:"daemon" help:"The name server that is asked instead of the system's; not with --server."`
 }
 
+// callerFlags say who asks.
+type callerFlags struct {
+	CallerKey string `placeholder:"KEY" group:"daemon" help:"Who asks, for the daemon's limits of each caller. Default: nobody in particular."`
+}
+
 const (
 	// connectTimeout is how long a daemon may take to accept a connection. gRPC
 	// would wait 20 s.
@@ -72,10 +77,11 @@ func startDaemon(dns netip.AddrPort, stderr io.Writer) (daemon *client.Client, s
 	if err != nil {
 		return nil, nil, err
 	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	srv := server.New(server.Config{
-		Racer:   racer.New(racer.Config{DNSServer: dns}),
+		Racer:   racer.New(racer.Config{DNSServer: dns, Panicked: logPanic(log)}),
 		Version: buildVersion(),
-		Logger:  slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Logger:  log,
 	})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = srv.Serve(pipe) }) // the client says what went wrong

@@ -29,3 +29,20 @@ func TestCheckListen(t *testing.T) {
 		}
 	}
 }
+
+// Whoever may open a Unix socket may ask; it needs a name in the file system.
+func TestCheckListenAtASocket(t *testing.T) {
+	t.Parallel()
+	for address, allowed := range map[string]bool{
+		"unix:/run/connrace.sock": true,
+		"unix:connrace.sock":      true,
+		"unix:///run/x.sock":      true,
+		"unix:":                   false,
+		"unix:@abstract":          false,
+		"unix":                    false,
+	} {
+		if err := checkListen(address); (err == nil) != allowed {
+			t.Errorf("checkListen(%q): %v", address, err)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 func printProbe(w io.Writer, r *pb.ProbeResponse, target string, s style) {
 	p := &page{style: s}
 	verdict := verdictWord(r.GetReport().GetVerdict())
-	p.heading(printable(target), verdict.text, probeRounds(r), vantageWords(r.GetRun()))
+	p.heading(printable(target), verdict.text, criterionWords(r.GetOptions().GetCriterion()), probeRounds(r), vantageWords(r.GetRun()))
 	p.printQuestions(r.GetRun())
 	if len(r.GetReport().GetCandidates()) > 0 {
 		p.blank()
@@ -23,6 +23,7 @@ func printProbe(w io.Writer, r *pb.ProbeResponse, target string, s style) {
 	p.blank()
 	p.printFamilies(r.GetReport().GetFamilies())
 	p.note("verdict", verdict.text+": "+printable(r.GetReport().GetVerdictExplanation()), verdict.color)
+	p.stageFacts(r.GetRun().GetStartTime().AsTime(), probedCandidates(r.GetReport()))
 	p.troubles(r.GetRun(), probedCandidates(r.GetReport()))
 	p.transcript(r.GetRun())
 	p.writeTo(w)
@@ -97,11 +98,13 @@ func longestError(r *pb.ProbeResponse) int {
 
 // onceTable is for a single round: all quantiles would be the same.
 func onceTable(r *pb.ProbeResponse) *table {
-	t := &table{columns: probedColumns(column{head: "RESULT"}, column{head: "TOOK", right: true})}
+	phases := criterionPhases(r.GetOptions().GetCriterion())
+	t := &table{columns: probedColumns(append([]column{{head: "RESULT"}, {head: "TOOK", right: true}}, phaseColumns(phases)...)...)}
 	several := severalNames(probedCandidates(r.GetReport()))
 	for _, m := range r.GetReport().GetCandidates() {
 		c := m.GetCandidate()
-		t.add(append(probedCells(m, several), resultCell(c), text(took(decisive(c))))...)
+		cells := append(probedCells(m, several), resultCell(c), text(took(decisive(c))))
+		t.add(append(cells, phaseCells(decisive(c), phases)...)...)
 	}
 	return t
 }

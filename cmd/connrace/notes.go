@@ -13,7 +13,9 @@ func (p *page) raceNotes(r *pb.RaceResponse) {
 	p.blank()
 	p.note("masked", printable(r.GetMasked().GetSummary()), yellow)
 	p.note("cost", costWords(r.GetCost()), plain)
+	p.note("shared", sharingWords(r.GetSharing()), plain)
 	p.delayNotes(r.GetOptions(), attemptDelays(r.GetCandidates()))
+	p.stageFacts(r.GetRun().GetStartTime().AsTime(), r.GetCandidates())
 	p.troubles(r.GetRun(), r.GetCandidates())
 }
 
@@ -32,6 +34,8 @@ func costWords(c *pb.Cost) string {
 // troubles are the sentences the tables have no room for: what the kernel knows, this
 // host's own failures, questions that could not be answered, and warnings.
 func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate) {
+	p.deferralNotes(candidates)
+	p.spread("failed", candidates, stageFailure, yellow)
 	p.kernelNotes(candidates)
 	for _, sentence := range hostTroubles(candidates) {
 		p.note("this host", sentence, yellow)

@@ -71,7 +71,7 @@ type raceFlags struct {
 	HappyEyeballs   *string        `enum:"v2,v3" placeholder:"VERSION" group:"timing" help:"v3 (the default) or v2 (RFC 8305) where they differ."`
 }
 
-func (f *raceFlags) options() *pb.RaceOptions {
+func (f *raceFlags) options(criterion *pb.SuccessCriterion, from *sourceFlags) *pb.RaceOptions {
 	m := &pb.RaceOptions{
 		Strategy:               f.strategy(),
 		AttemptDelay:           duration(f.AttemptDelay),
@@ -83,6 +83,9 @@ func (f *raceFlags) options() *pb.RaceOptions {
 		Timeout:                duration(f.Timeout),
 		MaxInFlight:            f.MaxInFlight,
 		Version:                f.version(),
+		Criterion:              criterion,
+		Source:                 from.source(),
+		CloseWithFin:           from.CloseWithFIN,
 	}
 	if proto.Size(m) == 0 {
 		return nil
@@ -118,11 +121,14 @@ type probeFlags struct {
 	MaxInFlight    int32          `placeholder:"N" group:"timing" help:"Attempts in flight at the same time. Default: 32."`
 }
 
-func (f *probeFlags) options() *pb.ProbeOptions {
+func (f *probeFlags) options(criterion *pb.SuccessCriterion, from *sourceFlags) *pb.ProbeOptions {
 	m := &pb.ProbeOptions{
 		AttemptTimeout: duration(f.AttemptTimeout),
 		Timeout:        duration(f.Timeout),
 		MaxInFlight:    f.MaxInFlight,
+		Criterion:      criterion,
+		Source:         from.source(),
+		CloseWithFin:   from.CloseWithFIN,
 	}
 	if proto.Size(m) == 0 {
 		return nil

@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,8 +28,8 @@ func TestUnsetOptions(t *testing.T) {
 	t.Parallel()
 	race := parsed[raceCmd](t, "race", "example.com:443")
 	probe := parsed[probeCmd](t, "probe", "example.com:443")
-	if race.selection() != nil || race.options() != nil || probe.options() != nil || duration(probe.Interval) != nil || probe.Rounds != 0 {
-		t.Errorf("fields are set that nobody gave: %v %v %v", race.selection(), race.options(), probe.options())
+	if race.selection() != nil || race.options(nil, new(sourceFlags)) != nil || probe.options(nil, new(sourceFlags)) != nil || duration(probe.Interval) != nil || probe.Rounds != 0 {
+		t.Errorf("fields are set that nobody gave: %v %v %v", race.selection(), race.options(nil, new(sourceFlags)), probe.options(nil, new(sourceFlags)))
 	}
 }
 
@@ -38,22 +40,22 @@ func TestOptions(t *testing.T) {
 		"--attempt-timeout", "1s", "--timeout", "2s", "--max-in-flight", "9")
 	wantProto(t, race.selection(), `only_family: ADDRESS_FAMILY_IPV4 preferred_family: ADDRESS_FAMILY_IPV4
 		first_address_family_count: 2 resolution_delay {} max_addresses_per_answer: 7`)
-	wantProto(t, race.options(), `strategy: STRATEGY_ALL_AT_ONCE attempt_delay { nanos: 100000000 }
+	wantProto(t, race.options(nil, new(sourceFlags)), `strategy: STRATEGY_ALL_AT_ONCE attempt_delay { nanos: 100000000 }
 		attempt_timeout { seconds: 1 } timeout { seconds: 2 } max_in_flight: 9`)
 
 	race = parsed[raceCmd](t, "race", "a.example:1", "--strategy", "adaptive", "--delay-multiplier", "1.5", "--quantile", "0.95",
 		"--max-backups", "0", "--grace", "500ms", "--happy-eyeballs", "v2")
-	wantProto(t, race.options(), `strategy: STRATEGY_ADAPTIVE attempt_delay_multiplier: 1.5 adaptive_quantile: 0.95
+	wantProto(t, race.options(nil, new(sourceFlags)), `strategy: STRATEGY_ADAPTIVE attempt_delay_multiplier: 1.5 adaptive_quantile: 0.95
 		max_backup_attempts: 0 grace { nanos: 500000000 } version: HAPPY_EYEBALLS_VERSION_V2`)
-	wantProto(t, parsed[raceCmd](t, "race", "a.example:1", "--max-backups=3", "--grace=0s", "--happy-eyeballs=v3").options(),
+	wantProto(t, parsed[raceCmd](t, "race", "a.example:1", "--max-backups=3", "--grace=0s", "--happy-eyeballs=v3").options(nil, new(sourceFlags)),
 		`max_backup_attempts: 3 grace {} version: HAPPY_EYEBALLS_VERSION_V3`)
 
 	rank := parsed[rankCmd](t, "rank", "-6", "--prefer=ipv6", "--strategy=sequential", "a.example:1")
 	wantProto(t, rank.selection(), `only_family: ADDRESS_FAMILY_IPV6 preferred_family: ADDRESS_FAMILY_IPV6`)
-	wantProto(t, rank.options(), `strategy: STRATEGY_SEQUENTIAL`)
+	wantProto(t, rank.options(nil, new(sourceFlags)), `strategy: STRATEGY_SEQUENTIAL`)
 
 	watch := parsed[watchCmd](t, "watch", "a.example:1", "-n", "3", "-i", "20ms", "--attempt-timeout", "1s", "--timeout", "2s", "--max-in-flight", "9")
-	wantProto(t, watch.options(), `attempt_timeout { seconds: 1 } timeout { seconds: 2 } max_in_flight: 9`)
+	wantProto(t, watch.options(nil, new(sourceFlags)), `attempt_timeout { seconds: 1 } timeout { seconds: 2 } max_in_flight: 9`)
 	wantProto(t, duration(watch.Interval), `nanos: 20000000`)
 }
 
@@ -74,7 +76,7 @@ func TestStrategies(t *testing.T) {
 			continue
 		}
 		race := command.Selected().Target.Addr().Interface().(*raceCmd)
-		if got := race.options().GetStrategy().String(); got != name {
+		if got := race.options(nil, new(sourceFlags)).GetStrategy().String(); got != name {
 			t.Errorf("--strategy %s is %s, want %s", word, got, name)
 		}
 	}
@@ -138,4 +140,93 @@ func TestTargetWithUnreadableTimes(t *testing.T) {
 			t.Errorf("%q: %v, want %q", arg, err, want)
 		}
 	}
+}
+
+// What flags say of success, source and end goes into the options of all commands that
+// connect.
+func TestMannerFlags(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, []byte("PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, ``},
+		{[]string{"--tls"}, `criterion { tls {} }`},
+		{[]string{"--tls", "--server-name", "b.example", "--alpn", "h2,http/1.1", "--ca-file", file}, `criterion { tls {
+			server_name: "b.example" alpn_protocols: "h2" alpn_protocols: "http/1.1" root_certificates_pem: "PEM" } }`},
+		{[]string{"--http", ""}, `criterion { http {} }`},
+		{[]string{"--http", "/x?y", "--http-method", "HEAD", "--http-host", "b:1", "--http-status", "200,204"}, `criterion { http {
+			path: "/x?y" method: "HEAD" host: "b:1" success_statuses: 200 success_statuses: 204 } }`},
+		{[]string{"--tls", "--grpc-health", ""}, `criterion { tls {} grpc_health {} }`},
+		{[]string{"--grpc-health", "a.v1.B"}, `criterion { grpc_health { service: "a.v1.B" } }`},
+		{[]string{"--first-byte"}, `criterion { first_byte {} }`},
+		{[]string{"--bind", "192.0.2.1,2001:db8::1", "--interface", "eth1", "--mark", "4294967295", "--dscp", "46", "--close-with-fin"}, `source {
+			bind_addresses: "192.0.2.1" bind_addresses: "2001:db8::1" interface: "eth1" mark: 4294967295 dscp: 46 } close_with_fin: true`},
+	} {
+		race := parsed[raceCmd](t, append([]string{"race", "a.example:1"}, c.args...)...)
+		probe := parsed[probeCmd](t, append([]string{"probe", "a.example:1"}, c.args...)...)
+		watch := parsed[watchCmd](t, append([]string{"watch", "a.example:1"}, c.args...)...)
+		for name, f := range map[string]*criterionFlags{"race": &race.criterionFlags, "probe": &probe.criterionFlags, "watch": &watch.criterionFlags} {
+			if _, err := f.criterion(nil); err != nil {
+				t.Errorf("%s %q: %v", name, c.args, err)
+			}
+		}
+		criterion, _ := race.criterion(nil)
+		wantOptions(t, race.options(criterion, &race.sourceFlags), c.want)
+		criterion, _ = probe.criterion(nil)
+		wantOptions(t, probe.options(criterion, &probe.sourceFlags), c.want)
+		criterion, _ = watch.criterion(nil)
+		wantOptions(t, watch.options(criterion, &watch.sourceFlags), c.want)
+	}
+}
+
+// wantOptions takes nil for nothing.
+func wantOptions[M interface {
+	comparable
+	proto.Message
+}](t *testing.T, got M, text string) {
+	t.Helper()
+	var none M
+	if text == "" && got == none {
+		return
+	}
+	wantProto(t, got, text)
+}
+
+// A URL says whom to connect to and what counts as a success there; flags add to it.
+func TestURLTargets(t *testing.T) {
+	t.Parallel()
+	for url, c := range map[string]struct{ target, criterion string }{
+		"https://a.example":            {"a.example:443", `tls {} http { path: "/" }`},
+		"https://a.example:8443/x?y=z": {"a.example:8443", `tls {} http { path: "/x?y=z" }`},
+		"http://192.0.2.1":             {"192.0.2.1:80", `http { path: "/" }`},
+		"HTTP://a.example/%20":         {"a.example:80", `http { path: "/%20" }`},
+		"http://[2001:db8::1]:80?x":    {"[2001:db8::1]:80", `http { path: "/?x" }`},
+		"tls://a.example":              {"a.example:443", `tls {}`},
+		"tls://a.example:1/":           {"a.example:1", `tls {}`},
+		"grpcs://a.example:443":        {"a.example:443", `tls {} grpc_health {}`},
+		"grpc://a.example:1/a.v1.B":    {"a.example:1", `grpc_health { service: "a.v1.B" }`},
+	} {
+		args := targetArgs{Targets: []string{url}}
+		got, err := args.asked()
+		if err != nil || got.target != c.target || got.candidates != nil {
+			t.Errorf("%s is %q with %v, %v; want %q", url, got.target, got.candidates, err, c.target)
+			continue
+		}
+		wantProto(t, got.criterion, c.criterion)
+	}
+	race := parsed[raceCmd](t, "race", "https://a.example/x", "--server-name", "b.example", "--http-method", "HEAD")
+	asked, err := race.asked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := race.criterion(asked.criterion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantProto(t, got, `tls { server_name: "b.example" } http { path: "/x" method: "HEAD" }`)
 }

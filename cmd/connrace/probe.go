@@ -12,6 +12,9 @@ type probeCmd struct {
 	Rounds int32 `short:"n" placeholder:"N" group:"timing" help:"How often every address is connected to. Default: 1."`
 	selectionFlags
 	probeFlags
+	criterionFlags
+	sourceFlags
+	callerFlags
 	daemonFlags
 	outputFlags
 }
@@ -30,18 +33,23 @@ Exit codes: 0 an address was reachable, 1 none was, 2 bad usage, 3 the daemon co
 
 // Run asks for the probe and prints it.
 func (c *probeCmd) Run(ctx context.Context, out *output) error {
-	target, candidates, err := c.target()
+	asked, err := c.asked()
+	if err != nil {
+		return err
+	}
+	criterion, err := c.criterion(asked.criterion)
 	if err != nil {
 		return err
 	}
 	req := &pb.ProbeRequest{
-		Target:            target,
-		Candidates:        candidates,
+		Target:            asked.target,
+		Candidates:        asked.candidates,
 		Selection:         c.selection(),
-		Options:           c.options(),
+		Options:           c.options(criterion, &c.sourceFlags),
 		Rounds:            c.Rounds,
 		Interval:          duration(c.Interval),
 		IncludeTranscript: c.Transcript,
+		CallerKey:         c.CallerKey,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {
 		reply, err := awaited(out, "probing", func() (*pb.ProbeResponse, error) { return daemon.Probe(ctx, req) })

@@ -11,6 +11,10 @@ type raceCmd struct {
 	targetArgs
 	selectionFlags
 	raceFlags
+	criterionFlags
+	sourceFlags
+	callerFlags
+	Share bool `group:"daemon" help:"Share the attempts with races asked for in the same way at the same time."`
 	daemonFlags
 	outputFlags
 }
@@ -34,16 +38,22 @@ Exit codes: 0 something connected, 1 nothing did, 2 bad usage, 3 the daemon coul
 
 // Run asks for the race and prints it.
 func (c *raceCmd) Run(ctx context.Context, out *output) error {
-	target, candidates, err := c.target()
+	asked, err := c.asked()
+	if err != nil {
+		return err
+	}
+	criterion, err := c.criterion(asked.criterion)
 	if err != nil {
 		return err
 	}
 	req := &pb.RaceRequest{
-		Target:            target,
-		Candidates:        candidates,
+		Target:            asked.target,
+		Candidates:        asked.candidates,
 		Selection:         c.selection(),
-		Options:           c.options(),
+		Options:           c.options(criterion, &c.sourceFlags),
 		IncludeTranscript: c.Transcript,
+		CallerKey:         c.CallerKey,
+		Share:             c.Share,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {
 		reply, err := awaited(out, "racing", func() (*pb.RaceResponse, error) { return daemon.Race(ctx, req) })

@@ -38,7 +38,7 @@ func (c *rankCmd) Run(ctx context.Context, out *output) error {
 		Target:            target,
 		Candidates:        candidates,
 		Selection:         c.selection(),
-		Options:           c.options(),
+		Options:           c.options(nil, new(sourceFlags)),
 		IncludeTranscript: c.Transcript,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {

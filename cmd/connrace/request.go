@@ -55,12 +55,36 @@ func flagOf(field string) string {
 	case "options.version":
 		return "--happy-eyeballs"
 	}
+	whole, _, _ := strings.Cut(field, "[") // an element of a list
+	if name, ok := mannerFlags[whole]; ok && strings.HasPrefix(field, "options.") {
+		return name
+	}
 	var index int
 	if n, _ := fmt.Sscanf(field, "candidates[%d]", &index); n == 1 {
 		return candidateArg(index, field)
 	}
 	name := field[strings.LastIndexByte(field, '.')+1:]
 	return "--" + strings.ReplaceAll(name, "_", "-")
+}
+
+// mannerFlags set the fields of options.criterion and options.source, and what else is
+// called differently on the command line.
+var mannerFlags = map[string]string{
+	"options.criterion":                           "--http or --grpc-health or --first-byte",
+	"options.criterion.tls.server_name":           "--server-name",
+	"options.criterion.tls.root_certificates_pem": "--ca-file",
+	"options.criterion.tls.alpn_protocols":        "--alpn",
+	"options.criterion.http":                      "--http",
+	"options.criterion.http.method":               "--http-method",
+	"options.criterion.http.path":                 "--http",
+	"options.criterion.http.host":                 "--http-host",
+	"options.criterion.http.success_statuses":     "--http-status",
+	"options.criterion.grpc_health":               "--grpc-health",
+	"options.criterion.grpc_health.service":       "--grpc-health",
+	"options.criterion.grpc_health.authority":     "--grpc-health",
+	"options.criterion.first_byte":                "--first-byte",
+	"options.source":                              "--bind",
+	"options.source.bind_addresses":               "--bind",
 }
 
 // candidateArg counts arguments from 1, and what is in them too.

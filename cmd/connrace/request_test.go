@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
@@ -61,9 +62,7 @@ func TestFlagOfIsAFlag(t *testing.T) {
 		{"options.", new(pb.ProbeOptions), probe},
 		{"selection.", new(pb.SelectionOptions), race},
 	} {
-		fields := c.options.ProtoReflect().Descriptor().Fields()
-		for i := range fields.Len() {
-			field := c.prefix + string(fields.Get(i).Name())
+		for _, field := range fieldsOf(c.prefix, c.options.ProtoReflect().Descriptor()) {
 			for flag := range strings.SplitSeq(flagOf(field), " or ") {
 				if !slices.Contains(c.flags, flag) {
 					t.Errorf("%s is said to be %s, which does not exist", field, flag)
@@ -71,6 +70,24 @@ func TestFlagOfIsAFlag(t *testing.T) {
 			}
 		}
 	}
+}
+
+// fieldsOf are the paths of all fields of a message and of the messages in it; a list
+// stands for its second element too.
+func fieldsOf(prefix string, m protoreflect.MessageDescriptor) []string {
+	var paths []string
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		path := prefix + string(f.Name())
+		paths = append(paths, path)
+		if f.IsList() {
+			paths = append(paths, path+"[1]")
+		}
+		if inner := f.Message(); inner != nil && inner.ParentFile().Package() == m.ParentFile().Package() {
+			paths = append(paths, fieldsOf(path+".", inner)...)
+		}
+	}
+	return paths
 }
 
 // parsedFlags are the flags of the command that args select.

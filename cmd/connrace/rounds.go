@@ -16,12 +16,15 @@ func printWatchRound(w io.Writer, r *pb.WatchProbeResponse, target string, s sty
 	p := &page{style: s}
 	t := watchTable(r)
 	if r.GetRound() == 1 {
-		p.heading(printable(target), "every "+humanOf(r.GetInterval()), vantageWords(r.GetRun()))
+		p.heading(printable(target), criterionWords(r.GetOptions().GetCriterion()), "every "+humanOf(r.GetInterval()), vantageWords(r.GetRun()))
 		p.blank()
 		p.line(t.head(s))
 	}
 	for _, l := range t.lines(s) {
 		p.line(l.text)
+	}
+	if r.GetRound() == 1 {
+		p.stageFacts(r.GetRun().GetStartTime().AsTime(), probedCandidates(r.GetReport()))
 	}
 	p.troubles(r.GetRun(), probedCandidates(r.GetReport()))
 	p.transcript(r.GetRun())

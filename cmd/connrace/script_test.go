@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,6 +50,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"dns":    scriptDNS,
 	"port":   scriptPort,
 	"listen": scriptListen,
+	"ca":     scriptCA,
+	"stale":  scriptStale,
 	"signal": scriptSignal,
 }
 
@@ -58,7 +61,10 @@ func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 || args[1] != "connrace" {
 		ts.Fatalf("usage: exits CODE connrace ARG...")
 	}
-	got := run(context.Background(), args[2:], ts.Stdout(), ts.Stderr())
+	const patience = 30 * time.Second // for what should end by itself and does not
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	got := run(ctx, args[2:], ts.Stdout(), ts.Stderr())
 	if want := args[0]; strconv.Itoa(got) != want {
 		ts.Fatalf("exit code %d, want %s", got, want)
 	}
@@ -83,16 +89,97 @@ func scriptReply(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptHost starts a host of package netlab and puts its endpoint into a
-// variable: host accept|refuse|swallow VARIABLE ADDR[:PORT].
+// scriptHost starts a host of package netlab and puts its endpoint into a variable:
+// host BEHAVIOUR VARIABLE ADDR[:PORT]. Those with TLS have a certificate for
+// lab.example by the authority of the command ca.
 func scriptHost(ts *testscript.TestScript, _ bool, args []string) {
-	start := map[string]func(netip.AddrPort) (*netlab.Host, error){
+	at := scriptEndpoint(ts, args[2])
+	if args[0] == "banner" {
+		ts.Setenv(args[1], scriptBanner(ts, at))
+		return
+	}
+	start, ok := map[string]func(netip.AddrPort) (*netlab.Host, error){
 		"accept": netlab.Accept, "refuse": netlab.Refuse, "swallow": netlab.Swallow,
 	}[args[0]]
-	h, err := start(scriptEndpoint(ts, args[2]))
+	if !ok {
+		behaviour := scriptBehaviour(ts, args[0])
+		start = func(at netip.AddrPort) (*netlab.Host, error) { return netlab.Serve(at, behaviour) }
+	}
+	h, err := start(at)
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(h.Close()) })
 	ts.Setenv(args[1], h.Addr().String())
+}
+
+// scriptBehaviour is what a host does with its connections: garbage, http, unavailable
+// (a status of 503), serving, not-serving; or one of these in TLS, such as tls-serving;
+// tls, stall, expired.
+func scriptBehaviour(ts *testscript.TestScript, name string) netlab.Behaviour {
+	inside, encrypted := strings.CutPrefix(name, "tls-")
+	health := netlab.NewHealthServer()
+	ts.Check(health.Set("lab.v1.Sick", netlab.NotServing))
+	b, ok := map[string]netlab.Behaviour{
+		"garbage": netlab.Garbage(), "stall": netlab.StallTLS(),
+		"http": netlab.HTTP(netlab.HTTPServer{}), "unavailable": netlab.HTTP(netlab.HTTPServer{Status: 503}),
+		"serving": netlab.Health(health), "tls": netlab.Read(), "expired": netlab.Read(),
+	}[inside]
+	if !ok {
+		ts.Fatalf("no host behaves like %q", name)
+	}
+	switch {
+	case encrypted || inside == "tls":
+		return scriptTLS(ts, netlab.Valid, b)
+	case inside == "expired":
+		return scriptTLS(ts, netlab.Expired, b)
+	}
+	return b
+}
+
+func scriptTLS(ts *testscript.TestScript, v netlab.Validity, then netlab.Behaviour) netlab.Behaviour {
+	authority, err := scriptAuthority()
+	ts.Check(err)
+	cert, err := authority.Certificate(v, "lab.example")
+	ts.Check(err)
+	return netlab.TLS(netlab.TLSServer{Certificate: cert, ALPN: []string{"h2", "http/1.1"}}, then)
+}
+
+// scriptAuthority is that of all scripts.
+var scriptAuthority = sync.OnceValues(netlab.NewAuthority)
+
+// scriptCA writes the certificate of the authority into a file: ca FILE.
+func scriptCA(ts *testscript.TestScript, _ bool, args []string) {
+	authority, err := scriptAuthority()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), authority.PEM(), 0o600))
+}
+
+// scriptBanner is a server that speaks first, as one of SSH does.
+func scriptBanner(ts *testscript.TestScript, at netip.AddrPort) string {
+	l, err := net.Listen("tcp", at.String())
+	ts.Check(err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "SSH-2.0-lab\r\n")
+			_, _ = io.Copy(io.Discard, c) // until the peer closes
+			_ = c.Close()
+		}
+	}()
+	ts.Defer(func() { ts.Check(l.Close()); <-done })
+	return l.Addr().String()
+}
+
+// scriptStale leaves the socket of a daemon behind that is gone: stale FILE.
+func scriptStale(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: ts.MkAbs(args[0])})
+	ts.Check(err)
+	l.SetUnlinkOnClose(false)
+	ts.Check(l.Close())
 }
 
 // scriptDNS starts a name server that knows one name and puts its endpoint into
@@ -137,11 +224,15 @@ func scriptEndpoint(ts *testscript.TestScript, arg string) netip.AddrPort {
 	return at
 }
 
-// scriptListen waits until somebody listens: listen ENDPOINT.
+// scriptListen waits until somebody listens: listen ENDPOINT|unix:FILE.
 func scriptListen(ts *testscript.TestScript, _ bool, args []string) {
 	const patience = 10 * time.Second
+	network, address := "tcp", args[0]
+	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
+		network, address = "unix", ts.MkAbs(path)
+	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("tcp", args[0])
+		conn, err := net.Dial(network, address)
 		if err == nil {
 			ts.Check(conn.Close())
 			return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,11 +13,39 @@ import (
 
 // targetArgs are what to connect to.
 type targetArgs struct {
-	Targets []string `arg:"" name:"target" help:"One name or address with a port, such as example.com:443 or [2001:db8::1]:443. Several, or one written as label=host:port or host:port@RTT, are candidates to choose from."`
+	Targets []string `arg:"" name:"target" help:"One name or address with a port, such as example.com:443 or [2001:db8::1]:443. Several, or one written as label=host:port or host:port@RTT, are candidates to choose from. A URL (https, http, grpcs, grpc, tls) says what counts as a success too."`
+}
+
+// asked is what the arguments say.
+type asked struct {
+	target     string
+	candidates []*pb.CandidateSpec
+	criterion  *pb.SuccessCriterion // of a URL; nil: it was none
 }
 
 // target returns the target, or the candidates if that is what was given.
 func (t *targetArgs) target() (string, []*pb.CandidateSpec, error) {
+	a, err := t.asked()
+	if err == nil && a.criterion != nil {
+		err = usage("a URL says what is to be asked for, and this command asks for nothing; write the target as host:port")
+	}
+	return a.target, a.candidates, err
+}
+
+// asked takes the arguments apart.
+func (t *targetArgs) asked() (a asked, err error) {
+	if len(t.Targets) == 1 && strings.Contains(t.Targets[0], "://") {
+		a.target, a.criterion, err = urlTarget(t.Targets[0])
+		return a, err
+	}
+	if i := slices.IndexFunc(t.Targets, func(arg string) bool { return strings.Contains(arg, "://") }); i >= 0 {
+		return a, usage(fmt.Sprintf("candidate %d: a URL stands alone, since it says what counts as a success for all; write candidates as host:port, and add --tls, --http or --grpc-health", i+1))
+	}
+	a.target, a.candidates, err = t.plain()
+	return a, err
+}
+
+func (t *targetArgs) plain() (string, []*pb.CandidateSpec, error) {
 	if len(t.Targets) == 1 && !strings.ContainsAny(t.Targets[0], "=@") {
 		return t.Targets[0], nil, nil
 	}

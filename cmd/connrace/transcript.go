@@ -84,6 +84,8 @@ func attemptWords(e *pb.TranscriptEvent) string {
 		words += " (" + requestWords(e) + ")"
 	case e.GetCause() != pb.GiveUpCause_GIVE_UP_CAUSE_UNSPECIFIED:
 		words += " (" + enumWord(e.GetCause().String(), "GIVE_UP_CAUSE_") + ")"
+	case e.GetDeferReason() != pb.DeferReason_DEFER_REASON_UNSPECIFIED:
+		words += " (" + limitWord(e.GetDeferReason()) + ")"
 	case e.GetFailure() != nil:
 		words += " (" + failureWord(e.GetFailure().GetErrorType(), e.GetFailure().GetErrno()) + ")"
 	}

@@ -12,6 +12,9 @@ type watchCmd struct {
 	Rounds uint32 `short:"n" placeholder:"N" group:"timing" help:"End after so many rounds. Default: 0, until interrupted."`
 	selectionFlags
 	probeFlags
+	criterionFlags
+	sourceFlags
+	callerFlags
 	daemonFlags
 	outputFlags
 }
@@ -30,17 +33,22 @@ Exit codes: 0 in the last round an address was reachable, 1 none was, 2 bad usag
 
 // Run asks for rounds and prints each as it comes.
 func (c *watchCmd) Run(ctx context.Context, out *output) error {
-	target, candidates, err := c.target()
+	asked, err := c.asked()
+	if err != nil {
+		return err
+	}
+	criterion, err := c.criterion(asked.criterion)
 	if err != nil {
 		return err
 	}
 	req := &pb.WatchProbeRequest{
-		Target:            target,
-		Candidates:        candidates,
+		Target:            asked.target,
+		Candidates:        asked.candidates,
 		Selection:         c.selection(),
-		Options:           c.options(),
+		Options:           c.options(criterion, &c.sourceFlags),
 		Interval:          duration(c.Interval),
 		IncludeTranscript: c.Transcript,
+		CallerKey:         c.CallerKey,
 	}
 	return c.ask(ctx, out, func(daemon *client.Client) error {
 		var sum watchSummary

@@ -18,7 +18,7 @@ func printRace(w io.Writer, r *pb.RaceResponse, target string, s style) {
 }
 
 func (p *page) race(r *pb.RaceResponse, target string) {
-	p.heading(printable(target), strategyWords(r.GetOptions()), raceResult(r), vantageWords(r.GetRun()))
+	p.heading(printable(target), strategyWords(r.GetOptions()), criterionWords(r.GetOptions().GetCriterion()), raceResult(r), vantageWords(r.GetRun()))
 	p.waterfall(r)
 	p.raceNotes(r)
 	p.transcript(r.GetRun())
@@ -90,16 +90,18 @@ func raceTable(r *pb.RaceResponse) *table {
 		{head: "NEXT AFTER", spare: 1},
 		{head: "RESULT"},
 		{head: "TOOK", right: true},
-		{head: "IF FIRST", right: true},
 	}}
+	phases := criterionPhases(r.GetOptions().GetCriterion())
+	t.columns = append(append(t.columns, phaseColumns(phases)...), column{head: "IF FIRST", right: true})
 	names, delays := severalNames(r.GetCandidates()), variedDelays(r.GetOptions(), attemptDelays(r.GetCandidates()))
 	for _, row := range foldRows(r.GetCandidates()) {
 		c, a := row.candidate, row.attempt
-		t.add(
+		cells := []cell{
 			winnerMark(a), text(row.positions), text(row.endpoints), text(printable(c.GetLabel())), nameCell(c, names),
 			text(humanOf(a.GetStartOffset())), text(triggerWord(a.GetTrigger())), delayCell(a, delays),
-			row.outcome, text(took(a)), ifFirstCell(r.GetOptions(), row.ifFirst),
-		)
+			row.outcome, text(took(a)),
+		}
+		t.add(append(append(cells, phaseCells(a, phases)...), ifFirstCell(r.GetOptions(), row.ifFirst))...)
 	}
 	return t
 }
@@ -129,10 +131,7 @@ func attemptBars(a *pb.Attempt) []bar {
 	if a.GetStartOffset() == nil {
 		return nil
 	}
-	return []bar{{
-		from: a.GetStartOffset().AsDuration(), to: a.GetEndOffset().AsDuration(),
-		body: bodyAttempt, end: attemptEnd(a.GetOutcome()),
-	}}
+	return phaseBars(a)
 }
 
 func attemptEnd(o pb.Outcome) rune {

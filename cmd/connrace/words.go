@@ -78,6 +78,8 @@ func skipWords(r pb.SkipReason) string {
 		return "duplicate"
 	case pb.SkipReason_SKIP_REASON_TOO_MANY_ADDRESSES:
 		return "too many addresses"
+	case pb.SkipReason_SKIP_REASON_SOURCE_EXCLUDED:
+		return "no source of its family"
 	}
 	return enumWord(r.String(), "SKIP_REASON_")
 }

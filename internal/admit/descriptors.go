@@ -1,12 +1,12 @@
 package admit
 
-// What the process needs besides the sockets of attempts: listeners, a connection
-// for each client, an epoll instance and an eventfd for each poller, sockets of DNS
+// What the process needs besides the sockets of attempts: idle sockets that are kept for
+// the next ones, listeners, a connection for each client, an epoll instance and an eventfd for each poller, sockets of DNS
 // lookups, files, pipes. A quarter of its descriptors, within these bounds; of very
 // few, half.
 const (
 	minReserve = 64
-	maxReserve = 1024
+	maxReserve = 2048
 )
 
 // spare is what attempts may use of a limit; at least 1, because 0 is no limit.

@@ -9,7 +9,7 @@ import (
 
 // Descriptors raises RLIMIT_NOFILE to its hard limit where that is allowed, and
 // returns how many descriptors attempts may use: the limit minus a reserve for all
-// else the process does, which is a quarter of it, 64 to 1024. On systems without
+// else the process does, which is a quarter of it, 64 to 2048. On systems without
 // such a limit it returns 0.
 func Descriptors() (limit int, err error) {
 	var has syscall.Rlimit

@@ -66,8 +66,9 @@ type Race struct {
 
 // Stage carries out the stages after TCP of an attempt over its connection, which it
 // owns from then on. It ends soon after ctx, which is cancelled when the attempt is
-// given up. ok says that all went well; then the connection returned is what Take
-// hands out, and Stage has closed it otherwise. A panic ends the attempt, in this
+// given up; if that is why it ends, it returns no failure. ok says that all went well;
+// then the connection returned is what Take hands out, and Stage has closed it
+// otherwise. A panic ends the attempt, in this
 // goroutine only. stages must not change after that.
 type Stage func(ctx context.Context, id int, conn net.Conn) (result net.Conn, stages *sched.Stages, failure sched.Failure, ok bool)
 

@@ -45,8 +45,8 @@ func (c *crew) carryOut(ctx context.Context, id int, h handshake) {
 	switch {
 	case e.Kind == sched.Connected:
 		c.keep(ctx, id, connection{result, h.conn})
-	case e.Kind == 0 && ctx.Err() != nil: // what it says then is about that
-		e.Kind, e.Failure = sched.Cancelled, sched.Failure{}
+	case e.Kind == 0 && ctx.Err() != nil && e.Failure.Type == "": // else it had failed before
+		e.Kind = sched.Cancelled
 	default:
 		e.Kind = sched.Failed
 	}

@@ -1,6 +1,10 @@
 package connect
 
-import "sync"
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
 
 // Engine makes attempts on raw sockets, and keeps sockets for the next race: one
 // that was given up, or that nobody wanted, is dissolved and used again. The zero
@@ -8,14 +12,13 @@ import "sync"
 type Engine struct {
 	mu   sync.Mutex
 	idle []*poller
+
+	once sync.Once
+	most int // idle sockets that may be kept
 }
 
-// What is kept when many races have been run side by side, or large ones: an idle
-// socket takes about 4 KB of the kernel's memory, and a descriptor.
-const (
-	maxIdlePollers    = 32
-	maxIdleSocketsAll = 1024 // of all pollers
-)
+// maxIdlePollers bounds what is kept when many races have been run side by side.
+const maxIdlePollers = 32
 
 // Attempts returns an empty set of attempts. A host that is out of descriptors gets
 // those of net.Dialer, whose errors say so.
@@ -48,9 +51,13 @@ func (e *Engine) poller() (*poller, error) {
 func (e *Engine) keep(p *poller) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.idle) >= maxIdlePollers || e.sockets()+p.idleSockets() > maxIdleSocketsAll {
+	if len(e.idle) >= maxIdlePollers {
 		p.close()
 		return
+	}
+	e.once.Do(func() { e.most = idleAllowed() })
+	for most := max(e.most-e.sockets(), 0); p.idleSockets() > most; {
+		p.shed()
 	}
 	e.idle = append(e.idle, p)
 }
@@ -61,6 +68,16 @@ func (e *Engine) sockets() int {
 		n += p.idleSockets()
 	}
 	return n
+}
+
+// idleAllowed is how many idle sockets may be kept: enough for a probe of a thousand
+// addresses, and not more than an eighth of this process's descriptors.
+func idleAllowed() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return int(min(limit.Cur/8, maxIdleSockets))
 }
 
 // Close closes the sockets that are kept. The engine may be used after that, and

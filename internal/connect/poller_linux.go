@@ -43,9 +43,9 @@ const (
 	free = -1
 	// absent is the descriptor of no socket.
 	absent = -1
-	// maxIdleSockets bounds what a poller keeps of each family. A kernel holds about
+	// maxIdleSockets bounds what a poller keeps while its race runs. A kernel holds about
 	// 4 KB for each.
-	maxIdleSockets = 128
+	maxIdleSockets = 1024
 	// wakeData marks the eventfd among the sockets' indexes.
 	wakeData = -1
 )
@@ -177,7 +177,7 @@ func (p *poller) release(i int) {
 	s := &p.sockets[i]
 	s.attempt = free
 	p.gate.shut() // dissolving makes an event
-	if len(p.idle[s.family]) >= maxIdleSockets || rawsock.Dissolve(s.fd) != 0 {
+	if p.idleSockets() >= maxIdleSockets || rawsock.Dissolve(s.fd) != 0 {
 		p.discard(i)
 		return
 	}

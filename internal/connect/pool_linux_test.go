@@ -10,7 +10,8 @@ import (
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// A crowded race leaves no more idle sockets than the pool's bound, of each family.
+// A crowded race leaves no more idle sockets than the pool's bound, and no more than an
+// eighth of the descriptors there may be.
 func TestIdleSocketsAreBounded(t *testing.T) {
 	var holes []policy.Allowed
 	for _, addr := range loopbacks(t) {
@@ -34,24 +35,44 @@ func TestIdleSocketsAreBounded(t *testing.T) {
 	for id := range next {
 		r.want(t, id, sched.Started, sched.Cancelled)
 	}
-	for family := range holes {
-		if n := len(a.poller.idle[family]); n != maxIdleSockets {
-			t.Errorf("%d sockets of family %d are kept, want %d", n, family, maxIdleSockets)
-		}
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	kept := min(maxIdleSockets, int(limit.Cur/8))
+	if n := a.poller.idleSockets(); n != kept {
+		t.Errorf("%d sockets are kept, want %d", n, kept)
 	}
-	if got, want := descriptors(t)-before, len(holes)*maxIdleSockets+pollerDescriptors; got != want {
+	if got, want := descriptors(t)-before, kept+pollerDescriptors; got != want {
 		t.Errorf("%d descriptors are kept, want %d", got, want)
 	}
-	// The places of those that were closed are used again.
-	places := len(a.poller.sockets)
-	r, _ = rawRace(t, e, false)
-	for id := range maxIdleSockets + 50 {
-		r.Start(id, holes[0])
+	// All pollers together keep no more.
+	full, _ := rawRace(t, e, false)
+	other, _ := rawRace(t, e, false)
+	for id := range kept {
+		full.Start(id, holes[0])
+		other.Start(id, holes[0])
 	}
-	if n := len(a.poller.sockets); n != places {
-		t.Errorf("%d places for sockets, want the %d there were", n, places)
+	full.Close()
+	other.Close()
+	if n := e.sockets(); n != kept {
+		t.Errorf("two races left %d sockets, want %d", n, kept)
 	}
-	r.Close()
+	if got, want := descriptors(t)-before, kept+2*pollerDescriptors; got != want {
+		t.Errorf("two races left %d descriptors, want %d", got, want)
+	}
+	e.Close()
+	// The places of sockets that were closed are used again.
+	var places [2]int
+	for i := range places {
+		r, a = rawRace(t, e, false)
+		for id := range maxIdleSockets + 50 {
+			r.Start(id, holes[0])
+		}
+		places[i] = len(a.poller.sockets)
+		r.Close()
+	}
+	if places[0] != places[1] {
+		t.Errorf("%d places for sockets, and then %d", places[0], places[1])
+	}
 	e.Close()
 	eventually(t, "no descriptor is left", func() bool { return descriptors(t) == before })
 }

@@ -121,6 +121,7 @@ func TestStageOutcomes(t *testing.T) {
 		{"succeeds", succeed, false, sched.Connected, sched.Failure{}, begun},
 		{"fails", failing, false, sched.Failed, badCertificate, begun},
 		{"given up", hang, true, sched.Cancelled, sched.Failure{}, begun},
+		{"fails when given up", failsLate, true, sched.Failed, badCertificate, begun},
 		{"succeeds when given up", stubborn, true, sched.Connected, sched.Failure{}, begun},
 		{"panics", panicking, false, sched.Failed, broken, nil},
 		{"panics when given up", panicsLate, true, sched.Failed, broken, nil},

@@ -39,7 +39,14 @@ func failing(_ context.Context, _ int, conn net.Conn) (net.Conn, *sched.Stages, 
 }
 
 // hang ends with its context.
-func hang(ctx context.Context, id int, conn net.Conn) (net.Conn, *sched.Stages, sched.Failure, bool) {
+func hang(ctx context.Context, _ int, conn net.Conn) (net.Conn, *sched.Stages, sched.Failure, bool) {
+	<-ctx.Done()
+	_ = conn.Close()
+	return nil, begun, sched.Failure{}, false
+}
+
+// failsLate fails in the moment in which it is given up.
+func failsLate(ctx context.Context, id int, conn net.Conn) (net.Conn, *sched.Stages, sched.Failure, bool) {
 	<-ctx.Done()
 	return failing(ctx, id, conn)
 }

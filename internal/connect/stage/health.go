@@ -108,9 +108,13 @@ func (h *Health) failure(s *status.Status, spoken bool, broke error) *sched.Fail
 	case broke != nil && (!spoken || s.Code() == codes.Unavailable):
 		return broken(broke, "before it had answered the health check; see whether it speaks gRPC on this port, with or without TLS")
 	case !spoken:
+		what := ""
+		if !strings.Contains(s.Message(), errGone.Error()) { // that one is about us
+			what = " (" + printable(s.Message(), maxText) + ")"
+		}
 		return &sched.Failure{
 			Type: "grpc_not_spoken", Fault: sched.FaultTarget,
-			Text: "the peer does not answer as a gRPC server (" + printable(s.Message(), maxText) + "); see whether it speaks gRPC on this port, with or without TLS",
+			Text: "the peer does not answer as a gRPC server" + what + "; see whether it speaks gRPC on this port, with or without TLS",
 		}
 	case s.Code() == codes.NotFound:
 		return h.unknownService()

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/connrace/connrace/proto/connrace/v1"
+)
+
+// The bars are the stages, each as long as it took; the last one is as long as the
+// attempt and ends as it did.
+func TestPhaseBars(t *testing.T) {
+	t.Parallel()
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	phase := func(k pb.PhaseKind, start, took int) *pb.Phase {
+		return &pb.Phase{Kind: k, StartOffset: durationpb.New(ms(start)), Duration: durationpb.New(ms(took))}
+	}
+	const tcp, tls, http = pb.PhaseKind_PHASE_KIND_TCP_CONNECT, pb.PhaseKind_PHASE_KIND_TLS_HANDSHAKE, pb.PhaseKind_PHASE_KIND_HTTP_RESPONSE
+	for _, c := range []struct {
+		phases []*pb.Phase
+		want   []bar
+	}{
+		{nil, []bar{{ms(10), ms(100), '━', '×'}}},
+		{[]*pb.Phase{phase(tcp, 10, 20)}, []bar{{ms(10), ms(100), '━', '×'}}},
+		{[]*pb.Phase{phase(tcp, 10, 20), phase(tls, 40, 60)}, []bar{{ms(10), ms(30), '━', '━'}, {ms(40), ms(100), '═', '×'}}},
+		{[]*pb.Phase{phase(tcp, 10, 20), phase(tls, 40, 5), phase(http, 50, 40)}, []bar{
+			{ms(10), ms(30), '━', '━'}, {ms(40), ms(45), '═', '═'}, {ms(50), ms(100), '─', '×'},
+		}},
+	} {
+		got := phaseBars(&pb.Attempt{
+			StartOffset: durationpb.New(ms(10)), EndOffset: durationpb.New(ms(100)), Outcome: pb.Outcome_OUTCOME_FAILED, Phases: c.phases,
+		})
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v is drawn as %v, want %v", c.phases, got, c.want)
+		}
+	}
+}
+
+func TestExpiryWords(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	for left, want := range map[time.Duration]string{
+		-time.Second:                      "expired on 2026-09-01",
+		-25 * time.Hour:                   "expired on 2026-08-31",
+		0:                                 "expires within the hour",
+		59 * time.Minute:                  "expires within the hour",
+		time.Hour:                         "expires in 1 hour",
+		47*time.Hour + 59*time.Minute:     "expires in 47 hours",
+		48 * time.Hour:                    "expires on 2026-09-03 (in 2 days)",
+		90*24*time.Hour - time.Nanosecond: "expires on 2026-11-30 (in 89 days)",
+	} {
+		if got := expiryWords(now.Add(left), now); got != want {
+			t.Errorf("with %v left it %s, want %s", left, got, want)
+		}
+	}
+}
+
+// A sentence that holds of several addresses stands once, with as many of them as can
+// be read; those of an address that says it twice are one.
+func TestSpread(t *testing.T) {
+	t.Parallel()
+	p := &page{style: style{width: 100}}
+	var candidates []*pb.Candidate
+	for _, endpoint := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1", "192.0.2.5:1"} {
+		same := &pb.Attempt{HealthStatus: "SERVING"}
+		candidates = append(candidates, &pb.Candidate{Endpoint: endpoint, Attempts: []*pb.Attempt{same, same}})
+	}
+	candidates = append(candidates, &pb.Candidate{Endpoint: "192.0.2.6:1", Attempts: []*pb.Attempt{{HealthStatus: "UNKNOWN"}, {}}})
+	p.spread("health", candidates, healthWords, plain)
+	const want = "health     192.0.2.1:1, 192.0.2.2:1, 192.0.2.3:1 and 2 more: SERVING\nhealth     192.0.2.6:1: UNKNOWN\n"
+	if got := p.text.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
