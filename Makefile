@@ -80,7 +80,7 @@ fuzz: ## Fuzz every fuzz target FUZZTIME times (or for a time: 30s)
 	done
 
 .PHONY: bench
-bench: ## Run every benchmark, and compare engines in CPU time (ARGS=-short: 30 s instead of 3 min)
+bench: ## Run every benchmark, and compare engines in CPU time (ARGS=-short: a minute and a half instead of eight)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	@mkdir -p bin
 	$(GO) run ./bench -json bin/bench.json $(ARGS)

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
+	"os/exec"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/connrace/connrace/internal/netlab"
 )
 
 func TestMain(m *testing.M) {
@@ -11,6 +18,15 @@ func TestMain(m *testing.M) {
 		exit(work(os.Args[2:]))
 	}
 	os.Exit(m.Run())
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // Every program does what its row says: races that are won by the one good endpoint,
@@ -21,7 +37,7 @@ func TestPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, cleanup, err := availablePrograms("")
+	programs, cleanup, err := availablePrograms(self(t), "", new(report))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,47 +60,104 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-func TestResult(t *testing.T) {
-	got := resultOf("x", []sample{
-		{UserMicros: 10, SystemMicros: 30, WallMicros: 100, Races: 10, Failures: 1, Switches: 20, Allocations: 50},
-		{UserMicros: 30, SystemMicros: 60, WallMicros: 90, Races: 10, Failures: 2, Switches: 30, Allocations: 50},
-		{UserMicros: 10, SystemMicros: 10, WallMicros: 300, Races: 10, Switches: 40, Allocations: 60},
-	})
-	if got.CPU != (spread{4, 2, 9}) || got.Wall != (spread{10, 9, 30}) || got.System != 3 ||
-		got.Switches != 3 || got.Allocations != 5 || got.Failures != 3 {
-		t.Errorf("it is %+v", got)
+// What was done while a program warmed up does not count.
+func TestWarmUpDoesNotCount(t *testing.T) {
+	t.Chdir("..")
+	programs, cleanup, err := availablePrograms(self(t), "", new(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cleanup()
+	places, err := openPlaces(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := places[0].cases()[0]
+	const window = 30 * ms
+	for _, p := range programs {
+		long, err := p.run(c, pace{measure: 12 * window})
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, err := p.run(c, pace{warm: 12 * window, measure: window})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const most = 4 // a busy machine; with the warm-up it would be some 13
+		rate := func(s sample) float64 { return s.Races / s.WallMicros }
+		if rate(short) > most*rate(long) || short.Attempts > short.Races+2*float64(c.InFlight) {
+			t.Errorf("%s: after a time to warm up it is %+v, and without %+v", p.Name, short, long)
+		}
 	}
 }
 
-// A bar is there for the rows it is meant for, and not where a program was left out.
-func TestBars(t *testing.T) {
-	costs := func(c, bare, racer, dialer float64) []result {
-		return []result{
-			{Program: nameC, CPU: spread{Median: c}},
-			{Program: nameBare, CPU: spread{Median: bare}},
-			{Program: nameRacer, CPU: spread{Median: racer}},
-			{Program: nameDialer, CPU: spread{Median: dialer}},
+// A probe is over when its last attempt is, which a lost SYN makes late here; a race is
+// over long before.
+func TestGoals(t *testing.T) {
+	t.Chdir("..")
+	programs, cleanup, err := availablePrograms(self(t), "", new(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cleanup()
+	good, err := netlab.Accept(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = good.Close() })
+	const late = 700 * ms // a kernel repeats a SYN after a second
+	for _, goal := range []goal{first, all} {
+		hole, err := netlab.Swallow(netip.MustParseAddrPort("127.0.0.1:0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = hole.Close() })
+		c := benchCase{Goal: goal, Width: 2, Endpoints: []netip.AddrPort{good.Addr(), hole.Addr()}, InFlight: 1}
+		var running sync.WaitGroup
+		for _, p := range programs {
+			running.Go(func() {
+				s, err := p.run(c, pace{measure: 10 * ms})
+				if took := time.Duration(s.WallMicros * 1e3); err != nil || s.Failures != 0 || (took > late) != (goal == all) {
+					t.Errorf("%s: %s: %+v, %v", goal, p.Name, s, err)
+				}
+			})
+		}
+		if goal == all {
+			untilPending(t, hole.Addr().Port(), len(programs))
+			if err := hole.Drain(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		running.Wait()
+	}
+}
+
+// untilPending waits until so many connects to the port of 127.0.0.1 have no answer.
+func untilPending(t *testing.T, port uint16, n int) {
+	t.Helper()
+	pending := fmt.Sprintf(" 0100007F:%04X 02 ", port) // the peer, and SYN_SENT
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * ms) {
+		text, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), pending) >= n {
+			return
 		}
 	}
-	var r report
-	r.add(row{Place: loopbackName, Case: "two", Width: 2, Results: costs(10, 12, 20, 40)})
-	r.add(row{Place: "link", Case: "eight", Width: 8, Results: costs(10, 11, 20, 40)})
-	r.add(row{Place: "link", Case: "without C", Width: 8, Results: costs(10, 11, 20, 40)[1:]})
-	want := []bar{
-		{"loopback: two", nameBare, nameC, 1.2, 1.15},
-		{"link: eight", nameBare, nameC, 1.1, 1.15},
-		{"link: eight", nameBare, nameDialer, 0.275, 0.3},
-		{"link: eight", nameRacer, nameC, 2, 1.5},
-		{"link: eight", nameRacer, nameDialer, 0.5, 0.3},
-		{"link: without C", nameBare, nameDialer, 0.275, 0.3},
-		{"link: without C", nameRacer, nameDialer, 0.5, 0.3},
+	t.Fatalf("less than %d connects to port %d are pending", n, port)
+}
+
+// sleeper is a process that does nothing, until the end of the test.
+func sleeper(t *testing.T) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	if len(r.Bars) != len(want) {
-		t.Fatalf("there are %+v", r.Bars)
-	}
-	for i := range want {
-		if r.Bars[i] != want[i] {
-			t.Errorf("bar %d is %+v, want %+v", i, r.Bars[i], want[i])
-		}
-	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func (j *job) bareConnects(engine *connect.Engine, to policy.Allowed) {
 				j.failures.Add(1)
 			}
 			free++
-			j.races.Add(1)
+			j.over()
 		},
 	})
 	for {
@@ -64,7 +65,7 @@ func (j *job) bareConnects(engine *connect.Engine, to policy.Allowed) {
 func (j *job) bareRaces(engine *connect.Engine, to []policy.Allowed) {
 	for {
 		j.bareRace(engine, to)
-		j.races.Add(1)
+		j.over()
 	}
 }
 
@@ -79,7 +80,8 @@ func (j *job) bareRace(engine *connect.Engine, to []policy.Allowed) {
 			case sched.Started:
 				j.attempts.Add(1)
 			case sched.Connected:
-				won = true
+				won = j.goal == first
+				pending--
 			case sched.Failed:
 				j.failures.Add(1)
 				pending--
@@ -99,46 +101,76 @@ func (j *job) bareRace(engine *connect.Engine, to []policy.Allowed) {
 }
 
 // racer is the whole library, without names.
-func (j *job) racer() {
-	request := racer.RaceRequest{Options: racer.Options{Strategy: sched.AllAtOnce}}
-	for _, e := range j.endpoints {
-		request.Target.Candidates = append(request.Target.Candidates, racer.CandidateSpec{Endpoint: e.String()})
-	}
+func (j *job) racer(o racer.Options) {
 	r := racer.New(racer.Config{})
-	for range j.inFlight {
-		go func() {
-			for {
-				result, err := r.Race(context.Background(), request)
-				if err != nil || result.Winner == nil {
-					j.failures.Add(1)
-				} else {
-					j.attempts.Add(int64(result.Cost.Attempts))
-				}
-				j.races.Add(1)
-			}
-		}()
+	if j.goal == all {
+		j.repeat(func() { j.probe(r) })
+		return
 	}
+	request := racer.RaceRequest{Target: j.target(), Options: o, NoTranscript: true}
+	j.repeat(func() { j.race(r, request) })
+}
+
+// race has one request answered.
+func (j *job) race(r *racer.Racer, request racer.RaceRequest) {
+	result, err := r.Race(context.Background(), request)
+	if err != nil || result.Winner == nil {
+		j.failures.Add(1)
+		return
+	}
+	j.attempts.Add(int64(result.Cost.Attempts))
+}
+
+func (j *job) probe(r *racer.Racer) {
+	result, err := r.Probe(context.Background(), racer.ProbeRequest{
+		Target:       j.target(),
+		Options:      racer.ProbeOptions{MaxInFlight: racer.MaxMaxInFlight, AttemptTimeout: longest, Timeout: longest},
+		NoTranscript: true, // as an RPC that does not ask for it
+	})
+	if err != nil {
+		j.failures.Add(1)
+		return
+	}
+	for _, c := range result.Report.Candidates {
+		j.attempts.Add(int64(len(c.Attempts)))
+		j.failures.Add(int64(len(c.Attempts) - len(c.Stats.Samples)))
+	}
+}
+
+// longest is longer than any probe of a program that works.
+const longest = time.Minute
+
+func (j *job) target() (t racer.Target) {
+	for _, e := range j.endpoints {
+		t.Candidates = append(t.Candidates, racer.CandidateSpec{Endpoint: e.String()})
+	}
+	return t
 }
 
 // dialer is what a Go program does without connrace.
 func (j *job) dialer() {
-	do := j.dialRace
-	if len(j.endpoints) == 1 {
-		do = j.dialOne
-	}
-	for range j.inFlight {
-		go func() {
-			for {
-				do()
-				j.races.Add(1)
-			}
-		}()
+	switch {
+	case len(j.endpoints) == 1:
+		j.repeat(func() { j.dialOne(j.endpoints[0]) })
+	case j.goal == all:
+		j.repeat(j.dialAll)
+	default:
+		j.repeat(j.dialRace)
 	}
 }
 
-func (j *job) dialOne() {
+// dialAll is a probe: a goroutine for each endpoint.
+func (j *job) dialAll() {
+	var dials sync.WaitGroup
+	for _, endpoint := range j.endpoints {
+		dials.Go(func() { j.dialOne(endpoint) })
+	}
+	dials.Wait()
+}
+
+func (j *job) dialOne(to netip.AddrPort) {
 	j.attempts.Add(1)
-	conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", j.endpoints[0].String())
+	conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", to.String())
 	if err != nil {
 		j.failures.Add(1)
 		return

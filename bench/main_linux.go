@@ -6,51 +6,37 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"time"
 
 	"github.com/connrace/connrace/internal/netlab"
 )
 
 // settings are the command line.
 type settings struct {
-	short   bool
-	json    string         // a file, or nothing
-	profile string         // a directory, or nothing
-	only    *regexp.Regexp // cases by place and name; nil: all
-}
-
-// pace is how long a run takes.
-type pace struct {
-	rounds        int // samples of each program
-	warm, measure time.Duration
-}
-
-func (s settings) pace() pace {
-	if s.short {
-		return pace{rounds: 3, warm: 20 * time.Millisecond, measure: 60 * time.Millisecond}
-	}
-	return pace{rounds: 7, warm: 50 * time.Millisecond, measure: 250 * time.Millisecond}
+	short    bool
+	json     string         // a file, or nothing
+	markdown string         // a file that -json has written, or nothing
+	profile  string         // a directory, or nothing
+	only     *regexp.Regexp // titles; nil: all
 }
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == workerCommand {
 		exit(work(os.Args[2:]))
 	}
-	var s settings
-	flag.BoolVar(&s.short, "short", false, "half a minute instead of three: fewer and shorter samples")
-	flag.StringVar(&s.json, "json", "", "write all samples to this `file`")
-	flag.StringVar(&s.profile, "profile", "", "write CPU profiles of the Go programs to this `directory`")
-	flag.Func("only", "cases whose place and name match this `pattern`, such as 'link: race of 8'", func(text string) (err error) {
-		s.only, err = regexp.Compile(text)
-		return err
-	})
-	flag.Parse()
+	s := parseSettings()
+	if s.markdown != "" {
+		r, err := readReport(s.markdown)
+		if err == nil {
+			err = r.markdown(os.Stdout)
+		}
+		exit(err)
+	}
 
 	// All of it runs in the lab's client host, also what is over loopback: there
 	// nobody else's connections are.
 	code, inside, err := netlab.Enter()
 	if forbidden := new(netlab.ForbiddenError); errors.As(err, &forbidden) {
-		fmt.Printf("left out: the lab link: %v\n", err)
+		fmt.Println("no lab:", err)
 		exit(run(s, nil))
 	}
 	if err != nil || inside {
@@ -58,6 +44,21 @@ func main() {
 	}
 	os.Exit(code)
 }
+
+func parseSettings() (s settings) {
+	flag.BoolVar(&s.short, "short", false, "a minute instead of eight: fewer and shorter samples")
+	flag.StringVar(&s.json, "json", "", "write all samples to this `file`")
+	flag.StringVar(&s.markdown, "markdown", "", "measure nothing, and print the tables of a `file` that -json has written")
+	flag.StringVar(&s.profile, "profile", "", "write CPU profiles of the Go programs to this `directory`")
+	flag.Func("only", "what matches this `pattern`, such as 'link.*: race of 8' or 'fetch'", func(text string) (err error) {
+		s.only, err = regexp.Compile(text)
+		return err
+	})
+	flag.Parse()
+	return s
+}
+
+func (s settings) wants(title string) bool { return s.only == nil || s.only.MatchString(title) }
 
 func exit(err error) {
 	if err != nil {
@@ -77,37 +78,17 @@ func runInside(s settings) error {
 
 // run measures everything and prints it. Without a lab it is loopback alone.
 func run(s settings, lab *netlab.Lab) error {
-	places, err := openPlaces(lab)
-	if err != nil {
-		return err
-	}
-	programs, cleanup, err := availablePrograms(s.profile)
+	b, cleanup, err := newBench(s, lab)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
-	r := newReport(s.pace())
-	fmt.Println(r.Machine)
-	for _, c := range s.cases(places) {
-		row, err := measure(c, programs, s.pace())
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.title(), err)
-		}
-		r.add(row)
-		row.print()
-	}
-	r.printBars()
-	return r.write(s.json)
-}
-
-// cases are those that were asked for.
-func (s settings) cases(places []place) (chosen []benchCase) {
-	for _, p := range places {
-		for _, c := range p.cases() {
-			if s.only == nil || s.only.MatchString(c.title()) {
-				chosen = append(chosen, c)
-			}
+	for _, part := range []func() error{b.races, b.pending, b.probers, b.rpcs, b.roundTrips, b.fetches} {
+		if err := part(); err != nil {
+			return err
 		}
 	}
-	return chosen
+	b.report.judge()
+	printBars(b.report.Bars)
+	return b.report.write(s.json)
 }

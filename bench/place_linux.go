@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 
@@ -16,8 +15,12 @@ import (
 	"github.com/connrace/connrace/internal/netlab/link"
 )
 
-// maxWidth is how many endpoints the widest race has.
-const maxWidth = 32
+const (
+	// maxWidth is how many endpoints the widest race has.
+	maxWidth = 128
+	// probeWidth is how many endpoints a probe has: as many as a request may.
+	probeWidth = 1000
+)
 
 // oneWay is the delay of the lab link; a handshake takes twice as long.
 const oneWay = 2500 * time.Microsecond
@@ -29,28 +32,7 @@ const loopbackName = "loopback"
 type place struct {
 	name       string
 	good, dead []netip.AddrPort // maxWidth each
-}
-
-// benchCase is what the programs do: races of all Endpoints at once, InFlight of them
-// side by side. One endpoint is a plain connect.
-type benchCase struct {
-	Place, Name string
-	Width       int
-	Endpoints   []netip.AddrPort
-	InFlight    int
-}
-
-func (c benchCase) title() string { return c.Place + ": " + c.Name }
-
-func (p place) cases() []benchCase {
-	const connects, races = 64, 8 // in flight
-	cases := []benchCase{{p.name, "connect", 1, p.good[:1], connects}}
-	for _, n := range []int{2, 8, maxWidth} {
-		cases = append(cases,
-			benchCase{p.name, fmt.Sprintf("race of %d, all good", n), n, p.good[:n], races},
-			benchCase{p.name, fmt.Sprintf("race of %d, one good", n), n, slices.Concat(p.dead[:n-1], p.good[:1]), races})
-	}
-	return cases
+	many       []netip.AddrPort // probeWidth that connect
 }
 
 // openPlaces starts the servers. They live as long as this process, or as the lab.
@@ -77,11 +59,22 @@ func openLoopback() (place, error) {
 		open = append(open, dead)
 		p.good, p.dead = append(p.good, good), append(p.dead, dead.Addr())
 	}
-	return p, nil
+	everywhere, err := listenDeferred(netip.IPv4Unspecified())
+	for i := range probeWidth {
+		p.many = append(p.many, netip.AddrPortFrom(nth([2]byte{127, 1}, i), everywhere.Port()))
+	}
+	return p, err
 }
 
-// listenDeferred is the cheapest live peer: a listener that accepts nothing, and
-// whose kernel makes no socket for a client that sends nothing.
+// nth is one of many addresses that begin with the two bytes.
+func nth(prefix [2]byte, i int) netip.Addr {
+	const hosts = 250 // of each /24, from .1 on
+	return netip.AddrFrom4([4]byte{prefix[0], prefix[1], byte(i / hosts), byte(i%hosts) + 1})
+}
+
+// listenDeferred is the cheapest live peer: its kernel makes no socket for a client that
+// sends nothing, so there is nothing to accept until a program ends in the middle of its
+// work, which leaves a FIN.
 func listenDeferred(addr netip.Addr) (netip.AddrPort, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		const seconds = 10
@@ -94,12 +87,27 @@ func listenDeferred(addr netip.Addr) (netip.AddrPort, error) {
 		return err
 	}}
 	config.SetMultipathTCP(false)
-	listener, err := config.Listen(context.Background(), "tcp", netip.AddrPortFrom(addr, 0).String())
+	listener, err := config.Listen(context.Background(), "tcp4", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	open = append(open, listener)
+	go acceptAll(listener)
 	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
+}
+
+// acceptAll has every connection until the client closes it.
+func acceptAll(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		go func() {
+			_, _ = io.Copy(io.Discard, conn) // until its end, by FIN or RST
+			_ = conn.Close()
+		}()
+	}
 }
 
 // open keeps the servers on loopback from the garbage collector, which would close
@@ -110,17 +118,30 @@ func openLink(lab *netlab.Lab) (place, error) {
 	p := place{name: fmt.Sprintf("lab link with a handshake of %v", 2*oneWay)}
 	for i := range byte(maxWidth) {
 		good := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, i + 1}), 80)
-		dead := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, i + 1}), 80)
-		if err := lab.SetPath(good.Addr(), link.Path{Delay: oneWay}); err != nil {
+		dead := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, i + 101}), 80)
+		if err := serve(lab, good, link.Path{Delay: oneWay}, netlab.Read()); err != nil {
 			return p, err
 		}
 		if err := lab.SetPath(dead.Addr(), link.Path{State: link.Blackhole}); err != nil {
 			return p, err
 		}
-		if _, err := lab.Serve(good, netlab.Read()); err != nil {
-			return p, err
-		}
 		p.good, p.dead = append(p.good, good), append(p.dead, dead)
 	}
+	for i := range probeWidth {
+		at := netip.AddrPortFrom(nth([2]byte{198, 18}, i), 80)
+		if err := serve(lab, at, link.Path{Delay: oneWay}, netlab.Read()); err != nil {
+			return p, err
+		}
+		p.many = append(p.many, at)
+	}
 	return p, nil
+}
+
+// serve makes a host of the lab.
+func serve(lab *netlab.Lab, at netip.AddrPort, p link.Path, b netlab.Behaviour) error {
+	if err := lab.SetPath(at.Addr(), p); err != nil {
+		return err
+	}
+	_, err := lab.Serve(at, b)
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -16,25 +17,22 @@ import (
 type program struct {
 	Name    string
 	command func(c benchCase, p pace) []string
+	pending func(c benchCase) []string // prints a heldMemory; nil: it does what another one does
 }
 
 // availablePrograms builds the C program where there is a compiler. cleanup removes
 // what was built.
-func availablePrograms(profiles string) (all []program, cleanup func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, err
-	}
+func availablePrograms(self, profiles string, r *report) (all []program, cleanup func(), err error) {
 	c, cleanup, err := buildC()
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case c == "":
-		fmt.Println("left out: the C program, and all ratios to it: there is no C compiler (cc; or name one in CC)")
+		r.leaveOut("the C program, and all ratios to it: there is no C compiler (cc; or name one in CC)")
 	default:
 		all = append(all, cProgram(nameC, c, false), cProgram(nameFacts, c, true))
 	}
-	for _, name := range workers {
+	for _, name := range contenders {
 		all = append(all, goProgram(self, name, profiles))
 	}
 	return all, cleanup, nil
@@ -74,19 +72,35 @@ func cProgram(name, path string, facts bool) program {
 	if facts {
 		asks = "1"
 	}
-	return program{name, func(c benchCase, p pace) []string {
-		return append([]string{path, strconv.Itoa(c.InFlight), millis(p.warm), millis(p.measure), asks}, endpoints(c)...)
-	}}
+	command := func(goal string, c benchCase, p pace) []string {
+		args := []string{path, goal, strconv.Itoa(c.InFlight), millis(p.warm), millis(p.measure), asks}
+		return append(args, endpoints(c)...)
+	}
+	p := program{Name: name, command: func(c benchCase, p pace) []string { return command(string(c.Goal), c, p) }}
+	if !facts { // what is asked takes no memory
+		p.pending = func(c benchCase) []string { return command("pending", c, pace{}) }
+	}
+	return p
 }
 
 func goProgram(self, name, profiles string) program {
-	return program{name, func(c benchCase, p pace) []string {
-		args := []string{self, workerCommand, "-program", name, "-in-flight", strconv.Itoa(c.InFlight), "-warm", p.warm.String(), "-measure", p.measure.String()}
-		if profiles != "" {
-			args = append(args, "-profile", profiles)
-		}
-		return append(args, endpoints(c)...)
-	}}
+	return program{
+		Name: name,
+		command: func(c benchCase, p pace) []string {
+			args := []string{
+				self, workerCommand, connectsWorker, "-program", name, "-goal", string(c.Goal),
+				"-in-flight", strconv.Itoa(c.InFlight), "-warm", p.warm.String(), "-measure", p.measure.String(),
+			}
+			if profiles != "" {
+				args = append(args, "-profile", profiles)
+			}
+			return append(args, endpoints(c)...)
+		},
+		pending: func(c benchCase) []string {
+			args := []string{self, workerCommand, pendingWorker, "-program", name, "-goal", string(c.Goal), "-in-flight", strconv.Itoa(c.InFlight)}
+			return append(args, endpoints(c)...)
+		},
+	}
 }
 
 func endpoints(c benchCase) []string {
@@ -111,28 +125,27 @@ type sample struct {
 	Allocations  float64 `json:"allocations"` // of a Go program
 }
 
-// run takes one sample. A machine that is so busy that no race was over gets more
-// chances.
+// run takes one sample.
 func (p program) run(c benchCase, at pace) (s sample, err error) {
-	const most = 3
-	for range most {
-		if s, err = p.once(c, at); err != nil || s.Races > 0 {
-			return s, err
-		}
+	if err := output(p.command(c, at), &s); err != nil {
+		return s, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	return s, fmt.Errorf("%s: no race was over within %v, %d times", p.Name, at.measure, most)
+	if s.Races == 0 {
+		return s, fmt.Errorf("%s: no race was over", p.Name)
+	}
+	return s, nil
 }
 
-func (p program) once(c benchCase, at pace) (s sample, err error) {
-	args := p.command(c, at)
-	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it ends by itself
+// output runs a program to its end and reads the JSON that it prints.
+func output(command []string, into any) error {
+	const limit = 4 * time.Minute // they end by themselves long before
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
-		return s, fmt.Errorf("%s: %w: %s", p.Name, err, complaint.Bytes())
+		return fmt.Errorf("%w: %s", err, complaint.Bytes())
 	}
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return s, fmt.Errorf("%s: %w", p.Name, err)
-	}
-	return s, nil
+	return json.Unmarshal(out.Bytes(), into)
 }

@@ -9,6 +9,7 @@ import (
 type row struct {
 	Place    string   `json:"place"`
 	Case     string   `json:"case"`
+	Goal     goal     `json:"goal"`
 	Width    int      `json:"endpoints"`
 	InFlight int      `json:"inFlight"`
 	Results  []result `json:"results"`
@@ -26,30 +27,16 @@ type result struct {
 	Samples     []sample `json:"samples"`
 }
 
-// spread is the median of some values, and their ends.
-type spread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-}
-
-func spreadOf(values []float64) spread {
-	sorted := slices.Sorted(slices.Values(values))
-	return spread{Median: sorted[len(sorted)/2], Min: sorted[0], Max: sorted[len(sorted)-1]}
-}
-
 // measure has the programs take turns.
 func measure(c benchCase, programs []program, p pace) (row, error) {
-	r := row{Place: c.Place, Case: c.Name, Width: c.Width, InFlight: c.InFlight}
-	samples := make([][]sample, len(programs))
-	for range p.rounds {
-		for i, program := range programs {
-			s, err := program.run(c, p)
-			if err != nil {
-				return r, err
-			}
-			samples[i] = append(samples[i], s)
-		}
+	r := row{Place: c.Place, Case: c.Name, Goal: c.Goal, Width: c.Width, InFlight: c.InFlight}
+	var turns []func() (sample, error)
+	for _, program := range programs {
+		turns = append(turns, func() (sample, error) { return program.run(c, p) })
+	}
+	samples, err := takeTurns(p.rounds, turns)
+	if err != nil {
+		return r, err
 	}
 	for i, program := range programs {
 		r.Results = append(r.Results, resultOf(program.Name, samples[i]))
@@ -60,11 +47,7 @@ func measure(c benchCase, programs []program, p pace) (row, error) {
 func resultOf(name string, samples []sample) result {
 	r := result{Program: name, Samples: samples}
 	per := func(value func(sample) float64) spread {
-		values := make([]float64, len(samples))
-		for i, s := range samples {
-			values[i] = value(s) / s.Races
-		}
-		return spreadOf(values)
+		return spreadBy(samples, func(s sample) float64 { return value(s) / s.Races })
 	}
 	r.CPU = per(func(s sample) float64 { return s.UserMicros + s.SystemMicros })
 	r.System = per(func(s sample) float64 { return s.SystemMicros }).Median
@@ -97,14 +80,15 @@ func (r row) ratio(program, to string) (ratio float64, known bool) {
 	return a.CPU.Median / b.CPU.Median, true
 }
 
+func (r row) title() string { return r.Place + ": " + r.Case }
+
 func (r row) print() {
-	fmt.Printf("\n%s: %s, %d in flight\n", r.Place, r.Case, r.InFlight)
-	fmt.Printf("  %-18s %9s %19s %7s %8s %9s %8s %8s\n", "per race", "CPU µs", "min - max", "by C", "by Dialer", "wall µs", "switches", "allocs")
+	fmt.Printf("\n%s, %d in flight\n", r.title(), r.InFlight)
+	fmt.Printf("  %-18s %28s %7s %9s %9s %8s %8s\n", "per race", "CPU µs (min-max)", "by C", "by Dialer", "wall µs", "switches", "allocs")
 	for _, x := range r.Results {
-		fmt.Printf("  %-18s %9.2f %8.2f - %8.2f %7s %9s %9.2f %8.2f %8.1f%s\n",
-			x.Program, x.CPU.Median, x.CPU.Min, x.CPU.Max,
-			r.ratioText(x.Program, nameC), r.ratioText(x.Program, nameDialer),
-			x.Wall.Median, x.Switches, x.Allocations, x.trouble())
+		fmt.Printf("  %-18s %28s %7s %9s %9s %8s %8s%s\n",
+			x.Program, x.CPU, r.ratioText(x.Program, nameC), r.ratioText(x.Program, nameDialer),
+			figure(x.Wall.Median), figure(x.Switches), figure(x.Allocations), failed(x.Failures))
 	}
 }
 
@@ -113,13 +97,5 @@ func (r row) ratioText(program, to string) string {
 	if !known {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", ratio)
-}
-
-// trouble is what makes a figure doubtful.
-func (x result) trouble() string {
-	if x.Failures == 0 {
-		return ""
-	}
-	return fmt.Sprintf("  %.0f failed", x.Failures)
+	return figure(ratio)
 }

@@ -3,14 +3,19 @@
  * instance, edge-triggered, and sockets that are dissolved with connect(AF_UNSPEC) and
  * used again. It is the limit that connrace's engine is compared with.
  *
- *   connects IN_FLIGHT WARM_MS MEASURE_MS FACTS ADDRESS:PORT...
+ *   connects GOAL IN_FLIGHT WARM_MS MEASURE_MS FACTS ADDRESS:PORT...
  *
- * IN_FLIGHT races run side by side, each to all the endpoints at once; the first
- * handshake that is done wins, and all others are dissolved. One endpoint makes it a
- * plain connect. With FACTS 1 it asks the kernel what the engine asks: SO_ERROR,
- * TCP_INFO and the local address of each connection, TCP_INFO of each loser.
+ * IN_FLIGHT races run side by side, each to all the endpoints at once. With the GOAL
+ * "first" the first handshake that is done wins, and all others are dissolved; one
+ * endpoint makes it a plain connect. With "all" it is a probe, which goes on until
+ * every attempt is over. With FACTS 1 it asks the kernel what the engine asks:
+ * SO_ERROR, TCP_INFO and the local address of each connection, TCP_INFO of each loser.
  *
- * It runs for WARM_MS, then measures for MEASURE_MS and prints one line of JSON.
+ * It runs for WARM_MS and then measures for MEASURE_MS, both until a race is over,
+ * and prints one line of JSON. Without WARM_MS it measures from the first connect on.
+ *
+ * With the GOAL "pending" it starts all attempts, which nobody is to answer, and
+ * prints how much memory of its own they took.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,6 +29,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BATCH = 32 };
 
@@ -40,7 +46,7 @@ static struct race {
 } *races;
 static int in_flight;
 
-static int poller, facts;
+static int poller, facts, to_all;
 
 static struct counts {
 	long races, attempts, failures;
@@ -125,13 +131,22 @@ static void happened(int i, unsigned events)
 	if (facts)
 		ask_all(sockets[i]);
 	dissolve(i);
-	r->over = 1;
+	r->pending--;
+	r->over = !to_all || r->pending == 0;
 }
 
+/* run_until runs to the end of the first race that is over then. */
 static void run_until(double end)
 {
+	const double patience = 30e6;
 	struct epoll_event events[BATCH];
-	while (now_us() < end) {
+	long over = -1; /* races that were over at the end */
+	for (;;) {
+		double now = now_us();
+		if (over < 0 && now >= end)
+			over = counts.races;
+		if (over >= 0 && (counts.races > over || now >= end + patience))
+			return;
 		int n = epoll_wait(poller, events, BATCH, 1000);
 		if (n < 0 && errno != EINTR)
 			fail("epoll_wait");
@@ -145,6 +160,27 @@ static void run_until(double end)
 			start(race);
 		}
 	}
+}
+
+/* raise_limit lets it have as many sockets as the system allows. */
+static void raise_limit(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* memory is what this process has of its own, in bytes. */
+static long memory(void)
+{
+	long size = 0, resident = 0, shared = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	if (!f || fscanf(f, "%ld %ld %ld", &size, &resident, &shared) != 3)
+		fail("/proc/self/statm");
+	fclose(f);
+	return (resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
 static void open_sockets(void)
@@ -181,29 +217,55 @@ static double micros(struct timeval t) { return t.tv_sec * 1e6 + t.tv_usec; }
 
 static long switches(const struct rusage *u) { return u->ru_nvcsw + u->ru_nivcsw; }
 
-int main(int argc, char **argv)
+static void start_all(void)
 {
-	struct rusage before, after;
-	if (argc < 6) {
-		fprintf(stderr, "usage: connects IN_FLIGHT WARM_MS MEASURE_MS FACTS ADDRESS:PORT...\n");
-		return 2;
-	}
-	in_flight = atoi(argv[1]);
-	facts = atoi(argv[4]);
-	read_endpoints(argv + 5, argc - 5);
-	open_sockets();
 	for (int race = 0; race < in_flight; race++)
 		start(race);
-	run_until(now_us() + atoi(argv[2]) * 1e3);
+}
 
-	counts = (struct counts){0};
+static void run_pending(void)
+{
+	long before = memory();
+	open_sockets();
+	start_all();
+	printf("{\"pending\":%ld,\"residentBytes\":%ld}\n", counts.attempts, memory() - before);
+}
+
+static void run_measured(double warm_us, double measure_us)
+{
+	struct rusage before, after;
+	open_sockets();
+	if (warm_us > 0) {
+		start_all();
+		run_until(now_us() + warm_us);
+		counts = (struct counts){0};
+	}
 	getrusage(RUSAGE_SELF, &before);
 	double began = now_us();
-	run_until(began + atoi(argv[3]) * 1e3);
+	if (warm_us <= 0)
+		start_all();
+	run_until(began + measure_us);
 	double wall = now_us() - began;
 	getrusage(RUSAGE_SELF, &after);
 	printf("{\"userUs\":%.0f,\"systemUs\":%.0f,\"wallUs\":%.0f,\"races\":%ld,\"attempts\":%ld,\"failures\":%ld,\"switches\":%ld}\n",
 	       micros(after.ru_utime) - micros(before.ru_utime), micros(after.ru_stime) - micros(before.ru_stime),
 	       wall, counts.races, counts.attempts, counts.failures, switches(&after) - switches(&before));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 7) {
+		fprintf(stderr, "usage: connects first|all|pending IN_FLIGHT WARM_MS MEASURE_MS FACTS ADDRESS:PORT...\n");
+		return 2;
+	}
+	to_all = strcmp(argv[1], "all") == 0;
+	in_flight = atoi(argv[2]);
+	facts = atoi(argv[5]);
+	raise_limit();
+	read_endpoints(argv + 6, argc - 6);
+	if (strcmp(argv[1], "pending") == 0)
+		run_pending();
+	else
+		run_measured(atoi(argv[3]) * 1e3, atoi(argv[4]) * 1e3);
 	return 0;
 }
