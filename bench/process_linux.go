@@ -56,8 +56,10 @@ func (p *process) ready() error {
 }
 
 // stop ends it, and returns when it has ended.
-func (p *process) stop() {
-	const limit = 5 * time.Second
+func (p *process) stop() { p.stopWithin(5 * time.Second) }
+
+// stopWithin kills it when it has not ended by then.
+func (p *process) stopWithin(limit time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.done:
