@@ -49,20 +49,28 @@ func (r *Racer) shared(ctx context.Context, req *RaceRequest, p *plan) (*RaceRes
 	if ctx.Err() != nil && whyLeft(ctx) == sched.EndCallerLeft {
 		return nil, context.Cause(ctx) // a race would begin and be stopped
 	}
+	untold := p.untold
+	p.untold = false // another caller may want the transcript
 	s, joined, err := r.join(ctx, req, p)
 	if err != nil {
 		return nil, err
 	}
 	defer r.leave(s)
+	var result *RaceResult
 	select {
 	case <-s.over:
-		return r.told(s, s.outcome(), joined), nil
+		result = s.outcome()
 	case <-ctx.Done():
+		if whyLeft(ctx) == sched.EndCallerLeft {
+			return nil, context.Cause(ctx)
+		}
+		result = s.soFar()
 	}
-	if whyLeft(ctx) == sched.EndCallerLeft {
-		return nil, context.Cause(ctx)
+	result = r.told(s, result, joined)
+	if untold {
+		result.Transcript = nil
 	}
-	return r.told(s, s.soFar(), joined), nil
+	return result, nil
 }
 
 func (r *Racer) join(ctx context.Context, req *RaceRequest, p *plan) (s *share, joined time.Duration, err error) {
@@ -179,9 +187,8 @@ func identity(req *RaceRequest, p *plan) (what string, roots *x509.CertPool) {
 		Selection Selection
 		Options   Options
 		Warnings  []Warning
-		Untold    bool
 		Texts     [][]byte
-	}{req.Target, p.selection, p.options, p.warnings, p.untold, texts(req)}
+	}{req.Target, p.selection, p.options, p.warnings, texts(req)}
 	if tls := same.Options.Criterion.TLS; tls != nil {
 		without := *tls
 		roots, without.Roots = tls.Roots, nil

@@ -62,6 +62,32 @@ func TestIdenticalRacesAreOne(t *testing.T) {
 	})
 }
 
+// Each caller has the transcript or not, as he asked, also of a race that somebody else
+// began who did not want it.
+func TestSharedTranscript(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host(first, connects(50*ms))
+		r := n.racer()
+		var callers sync.WaitGroup
+		for _, without := range []bool{true, false, true} {
+			callers.Go(func() {
+				result, err := r.Race(t.Context(), RaceRequest{Target: literals(1), Share: true, NoTranscript: without})
+				must(t, err)
+				if (result.Transcript == nil) != without || result.Sharing.Callers != 3 {
+					t.Errorf("without transcript %t: %d entries, %+v", without, len(result.Transcript), result.Sharing)
+				}
+			})
+			synctest.Wait()
+		}
+		callers.Wait()
+		if len(n.dialed) != 1 {
+			t.Errorf("dialed are %v", n.dialed)
+		}
+		wantAlone(t, n, r)
+	})
+}
+
 // Who does not ask for it shares nothing, and says nothing of it.
 func TestSharingIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,7 +196,6 @@ func TestIdentity(t *testing.T) {
 		"source":             func(r *RaceRequest) { r.Options.Source.IPv4 = source4 },
 		"mark":               func(r *RaceRequest) { r.Options.Source.Mark = 1 },
 		"FIN":                func(r *RaceRequest) { r.Options.CloseWithFIN = true },
-		"without transcript": func(r *RaceRequest) { r.NoTranscript = true },
 	} {
 		changed := base()
 		change(&changed)

@@ -154,7 +154,7 @@ func outOfDescriptorsForIdleSockets(t *testing.T, keep bool, good, hole policy.A
 	r, _ := rawRace(t, e, keep)
 	defer r.Close()
 	const room = 20 - 2*pollerDescriptors
-	e.once.Do(func() { e.most = room }) // as if there had been many descriptors when it began
+	e.once.Do(func() { e.most, e.pollers = room, 1 }) // as if there had been many descriptors when it began
 	for id := range room {
 		crowded.Start(id, hole)
 	}

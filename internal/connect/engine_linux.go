@@ -13,12 +13,14 @@ type Engine struct {
 	mu   sync.Mutex
 	idle []*poller
 
-	once sync.Once
-	most int // idle sockets that may be kept
+	once    sync.Once
+	most    int // idle sockets that may be kept
+	pollers int // likewise
 }
 
-// maxIdlePollers bounds what is kept when many races have been run side by side.
-const maxIdlePollers = 32
+// maxIdlePollers bounds what is kept when many races have been run side by side. Each
+// has four descriptors.
+const maxIdlePollers = 128
 
 // Attempts returns an empty set of attempts. A host that is out of descriptors gets
 // those of net.Dialer, whose errors say so.
@@ -51,11 +53,11 @@ func (e *Engine) poller() (*poller, error) {
 func (e *Engine) keep(p *poller) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.idle) >= maxIdlePollers {
+	e.once.Do(func() { e.most, e.pollers = idleAllowed() })
+	if len(e.idle) >= e.pollers {
 		p.close()
 		return
 	}
-	e.once.Do(func() { e.most = idleAllowed() })
 	for most := max(e.most-e.sockets(), 0); p.idleSockets() > most; {
 		p.shed()
 	}
@@ -70,14 +72,15 @@ func (e *Engine) sockets() int {
 	return n
 }
 
-// idleAllowed is how many idle sockets may be kept: enough for a probe of a thousand
-// addresses, and not more than an eighth of this process's descriptors.
-func idleAllowed() int {
+// idleAllowed is how many idle sockets may be kept, enough for a probe of a thousand
+// addresses, and how many pollers. The sockets have no more than an eighth of this
+// process's descriptors, the pollers half of that.
+func idleAllowed() (sockets, pollers int) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return 0
+		return 0, 0
 	}
-	return int(min(limit.Cur/8, maxIdleSockets))
+	return int(min(limit.Cur/8, maxIdleSockets)), int(min(limit.Cur/64, maxIdlePollers))
 }
 
 // Close closes the sockets that are kept. The engine may be used after that, and
