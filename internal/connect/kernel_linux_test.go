@@ -145,6 +145,32 @@ func TestKernelCountsLostSYNs(t *testing.T) {
 	}
 }
 
+// Between the starts of a large race a look is taken at those before: what has connected
+// meanwhile is noticed then, and Wait need not be called for it. Wait still returns.
+func TestStartsLookAtThoseBefore(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	good := far(t, lab, far4, link.Path{Delay: ms})
+	must(t, lab.SetPath(far6.Addr(), link.Path{State: link.Blackhole}))
+	hole := allowed(t, far6.String())
+	r, a := rawRace(t, newEngine(t), false)
+	r.Start(0, good)
+	for id := 1; id < lookEvery; id++ {
+		r.Start(id, hole)
+	}
+	connected := func() bool {
+		info, known := tcpInfo(a.poller.sockets[a.flights[0].socket].fd)
+		return known && info.State == tcpEstablished
+	}
+	eventually(t, "it has connected", connected)
+	r.want(t, 0, sched.Started)
+	r.Start(lookEvery, hole)
+	r.want(t, 0, sched.Started, sched.Connected)
+	r.Wait(0, false)
+	if e := r.of(0)[1]; e.Noticed > r.of(lookEvery)[0].At {
+		t.Errorf("noticed at %v, after the start at %v", e.Noticed, r.of(lookEvery)[0].At)
+	}
+}
+
 // Who was first is the kernel's to say, even if this process looks up when all have
 // connected long ago, in whatever order it finds them.
 func TestKernelTellsWhoWasFirst(t *testing.T) {
