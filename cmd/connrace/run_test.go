@@ -77,8 +77,11 @@ func TestInterruptedWatch(t *testing.T) {
 			cancel()
 		}
 	}), "watch", good, "-i", "10ms")
-	if !strings.HasSuffix(stdout.String(), "rounds · 2 reachable · the last one reachable\n") {
-		t.Errorf("no summary of two rounds:\n%s", &stdout)
+	// A round more may have been there when it was interrupted.
+	shown := strings.Count(stdout.String(), " connected\n")
+	want := fmt.Sprintf(" · %d rounds · %d reachable · the last one reachable\n", shown, shown)
+	if shown < 2 || !strings.HasSuffix(stdout.String(), want) {
+		t.Errorf("no summary of the %d rounds shown:\n%s", shown, &stdout)
 	}
 }
 
