@@ -52,7 +52,7 @@ func failureWord(errorType, errno string) string {
 	case "access_denied":
 		return "forbidden"
 	case "address_not_available":
-		return "no free port"
+		return "no local end"
 	case "address_family_not_supported":
 		return "no such family"
 	case "no_buffer_space_available":
