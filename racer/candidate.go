@@ -84,8 +84,8 @@ type Attempt struct {
 	Failure sched.Failure
 }
 
-// Phases are its stages in order; none when it never left this host. One that failed
-// or was given up is the last.
+// Phases are its stages in order; none when it never left this host. One that failed,
+// was not done in time, or was given up is the last.
 func (a *Attempt) Phases() []sched.Phase {
 	if !a.Begun {
 		return nil
@@ -98,6 +98,7 @@ func (a *Attempt) Phases() []sched.Phase {
 	if a.Stages != nil {
 		phases = append(phases, a.Stages.Phases...)
 	}
+	phases[len(phases)-1].Failed = a.Failure != (sched.Failure{})
 	return phases
 }
 

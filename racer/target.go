@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/connrace/connrace/internal/hostname"
 )
 
 // Target is what to connect to: either Name or Candidates.
@@ -67,7 +69,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil || port == 0 || portText[0] == '+' {
-		return endpoint{}, fmt.Errorf("has the port %s; write a number from 1 to 65535", quote(portText))
+		return endpoint{}, fmt.Errorf("has the port %s; write a number from 1 to 65535", hostname.Quote(portText))
 	}
 	e := endpoint{port: uint16(port)}
 	bracketed := strings.HasPrefix(s, "[")
@@ -76,21 +78,10 @@ func parseEndpoint(s string) (endpoint, error) {
 		return e, nil
 	}
 	if bracketed {
-		return endpoint{}, fmt.Errorf("has %s in brackets; they are for IPv6 addresses such as [2001:db8::1]", quote(host))
+		return endpoint{}, fmt.Errorf("has %s in brackets; they are for IPv6 addresses such as [2001:db8::1]", hostname.Quote(host))
 	}
 	e.name = host
 	return e, checkName(host)
-}
-
-// quote repeats what the caller wrote, in ASCII and not at length: it goes into
-// an error, and those must be short.
-func quote(s string) string {
-	const most = 80
-	quoted := strconv.QuoteToASCII(s)
-	if len(quoted) > most {
-		return quoted[:most] + `..."`
-	}
-	return quoted
 }
 
 func hostPortError(s string) error {
@@ -98,9 +89,9 @@ func hostPortError(s string) error {
 	case s == "":
 		return errors.New(`is empty; write a name or an address and a port, such as "example.com:443"`)
 	case strings.Count(s, ":") > 1 && !strings.Contains(s, "["):
-		return fmt.Errorf(`is %s; write an IPv6 address in brackets and add a port: "[2001:db8::1]:443"`, quote(s))
+		return fmt.Errorf(`is %s; write an IPv6 address in brackets and add a port: "[2001:db8::1]:443"`, hostname.Quote(s))
 	default:
-		return fmt.Errorf(`is %s, which has no port; write it as in "example.com:443" or "[2001:db8::1]:443"`, quote(s))
+		return fmt.Errorf(`is %s, which has no port; write it as in "example.com:443" or "[2001:db8::1]:443"`, hostname.Quote(s))
 	}
 }
 
@@ -121,8 +112,8 @@ func checkName(name string) error {
 			return err
 		}
 	}
-	if isNumber(labels[len(labels)-1]) {
-		return fmt.Errorf("has %s, which is neither a name nor an address; write an IPv4 address as four decimal numbers", quote(name))
+	if hostname.IsNumber(labels[len(labels)-1]) {
+		return fmt.Errorf("has %s, which is neither a name nor an address; write an IPv4 address as four decimal numbers", hostname.Quote(name))
 	}
 	return nil
 }
@@ -141,21 +132,4 @@ func checkLabel(label string) error {
 		}
 	}
 	return nil
-}
-
-func isNumber(label string) bool {
-	digits, base := label, 10
-	if len(label) > 1 && (label[:2] == "0x" || label[:2] == "0X") {
-		digits, base = label[2:], 16
-		if digits == "" {
-			return true
-		}
-	}
-	for _, c := range []byte(digits) {
-		hex := base == 16 && ('a' <= c|0x20 && c|0x20 <= 'f')
-		if !hex && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/connrace/connrace/internal/hostname"
 	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 	"github.com/connrace/connrace/racer"
 )
@@ -70,21 +71,12 @@ func (d *decoder) bind(s *racer.Source, field, text string) {
 	}
 	switch {
 	case err != nil:
-		d.wrongf(field, "is %q, which is no address; write it as in \"192.0.2.1\" or \"2001:db8::1\"", shown(text))
+		d.wrongf(field, "is %s, which is no address; write it as in \"192.0.2.1\" or \"2001:db8::1\"", hostname.Quote(text))
 	case of.IsValid():
 		d.wrongf(field, "is a second address of its family; one of each is allowed")
 	default:
 		*of = addr
 	}
-}
-
-// shown keeps what a caller wrote from filling an error message.
-func shown(text string) string {
-	const most = 80
-	if len(text) <= most {
-		return text
-	}
-	return text[:most] + "..."
 }
 
 // successCriterion encodes the criterion in effect, without the certificates that are

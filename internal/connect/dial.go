@@ -12,15 +12,11 @@ import (
 // errUnchecked is a programmer's error: the zero Allowed was dialed.
 var errUnchecked = errors.New("the endpoint has not passed the destination policy")
 
-// Dial connects over TCP with net.Dialer. The endpoint is an address, so nothing
-// is resolved again: what was checked is what is dialed. Closing the connection
-// resets it, until its SetLinger says otherwise: a FIN would leave the port in
-// TIME_WAIT on this host, and a prober runs out of ports that way.
-func Dial(ctx context.Context, to policy.Allowed, starting func()) (net.Conn, error) {
-	return dialFrom(ctx, Source{}, false, to, starting)
-}
-
-// dialFor is Dial for the connections that a race wants.
+// dialFor connects over TCP with net.Dialer, for the connections that a race wants. The
+// endpoint is an address, so nothing is resolved again: what was checked is what is
+// dialed. Closing the connection resets it, unless the race is polite, until its
+// SetLinger says otherwise: a FIN would leave the port in TIME_WAIT on this host, and a
+// prober runs out of ports that way.
 func dialFor(race Race) DialFunc {
 	return func(ctx context.Context, to policy.Allowed, starting func()) (net.Conn, error) {
 		return dialFrom(ctx, race.Source, race.Polite, to, starting)

@@ -61,7 +61,7 @@ func TestDialConnects(t *testing.T) {
 	for _, addr := range loopbacks(t) {
 		h, to := start(t, netlab.Accept, addr)
 		starts := 0
-		conn, err := Dial(t.Context(), to, func() { starts++ })
+		conn, err := dialFor(Race{})(t.Context(), to, func() { starts++ })
 		must(t, err)
 		if starts != 1 || conn.RemoteAddr().String() != h.Addr().String() {
 			t.Errorf("%d starts, connected to %s; want one, to %s", starts, conn.RemoteAddr(), h.Addr())
@@ -74,7 +74,7 @@ func TestDialIsRefused(t *testing.T) {
 	for _, addr := range loopbacks(t) {
 		_, to := start(t, netlab.Refuse, addr)
 		starts := 0
-		_, err := Dial(t.Context(), to, func() { starts++ })
+		_, err := dialFor(Race{})(t.Context(), to, func() { starts++ })
 		if !errors.Is(err, syscall.ECONNREFUSED) || starts != 1 {
 			t.Errorf("error is %v after %d starts", err, starts)
 		}
@@ -86,7 +86,7 @@ func TestDialIsRefused(t *testing.T) {
 
 // What has not passed the policy is not dialed, and is no start.
 func TestDialOfNothingChecked(t *testing.T) {
-	_, err := Dial(t.Context(), policy.Allowed{}, func() { t.Error("it started") })
+	_, err := dialFor(Race{})(t.Context(), policy.Allowed{}, func() { t.Error("it started") })
 	if !errors.Is(err, errUnchecked) {
 		t.Errorf("error is %v", err)
 	}
@@ -101,7 +101,7 @@ func TestDialIsGivenUpAtOnce(t *testing.T) {
 		_, to := start(t, netlab.Swallow, addr)
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
-		_, err := Dial(ctx, to, func() { time.AfterFunc(20*ms, cancel) })
+		_, err := dialFor(Race{})(ctx, to, func() { time.AfterFunc(20*ms, cancel) })
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v", err)
 		}
@@ -115,7 +115,7 @@ func TestDialOfACallerWhoHasLeft(t *testing.T) {
 	_, to := start(t, netlab.Accept, v4)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Dial(ctx, to, func() { t.Error("it started") }); !errors.Is(err, context.Canceled) {
+	if _, err := dialFor(Race{})(ctx, to, func() { t.Error("it started") }); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestCancelThatCrossesAHandshakeLeavesNoTimeWait(t *testing.T) {
 		h, to := start(t, netlab.Accept, addr)
 		for range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
-			conn, err := Dial(ctx, to, cancel)
+			conn, err := dialFor(Race{})(ctx, to, cancel)
 			if err == nil {
 				must(t, conn.Close())
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/connrace/connrace/internal/hostname"
 )
 
 // Limits of a criterion.
@@ -92,7 +94,7 @@ func (p *problems) tls(t *TLS) {
 
 func (p *problems) http(h *HTTP) {
 	if h.Method != "" && h.Method != http.MethodGet && h.Method != http.MethodHead {
-		p.addf("http.method", "is %s; allowed is GET or HEAD", quote(h.Method))
+		p.addf("http.method", "is %s; allowed is GET or HEAD", hostname.Quote(h.Method))
 	}
 	p.text("http.path", h.Path, checkPath)
 	p.text("http.host", h.Host, checkHost)
@@ -112,16 +114,6 @@ func (p *problems) health(h *Health) {
 	p.text("grpc_health.authority", h.Authority, checkHost)
 }
 
-// quote repeats what the caller wrote, in ASCII and not at length.
-func quote(s string) string {
-	const most = 80
-	quoted := strconv.QuoteToASCII(s)
-	if len(quoted) > most {
-		return quoted[:most] + `..."`
-	}
-	return quoted
-}
-
 // checkPath takes what can stand in a request line as it is (RFC 9112 section 3.2.1).
 // A space or a line break would make it another request, and a fragment is never sent.
 func checkPath(path string) error {
@@ -129,7 +121,7 @@ func checkPath(path string) error {
 		return fmt.Errorf("has %d bytes; allowed are %d", len(path), MaxPathLength)
 	}
 	if path[0] != '/' {
-		return fmt.Errorf(`is %s; allowed is what begins with "/"`, quote(path))
+		return fmt.Errorf(`is %s; allowed is what begins with "/"`, hostname.Quote(path))
 	}
 	for i := range len(path) {
 		if c := path[i]; c <= ' ' || c >= 0x7f || c == '#' {
@@ -144,7 +136,7 @@ func checkService(service string) error {
 		return fmt.Errorf("has %d bytes; allowed are %d", len(service), MaxServiceLength)
 	}
 	if !utf8.ValidString(service) || strings.ContainsFunc(service, func(c rune) bool { return !unicode.IsPrint(c) }) {
-		return fmt.Errorf("is %s; allowed are printable characters", quote(service))
+		return fmt.Errorf("is %s; allowed are printable characters", hostname.Quote(service))
 	}
 	return nil
 }
@@ -159,13 +151,13 @@ func checkHost(host string) error {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		bare = host[:i]
 		if number, err := strconv.ParseUint(host[i+1:], 10, 16); err != nil || number == 0 {
-			return fmt.Errorf(`is %s; allowed is a name or an address, with a port of 1 to 65535 or without, such as "example.com:8443" or "[2001:db8::1]"`, quote(host))
+			return fmt.Errorf(`is %s; allowed is a name or an address, with a port of 1 to 65535 or without, such as "example.com:8443" or "[2001:db8::1]"`, hostname.Quote(host))
 		}
 	}
 	if inside, ok := strings.CutPrefix(bare, "["); ok {
 		inside, closed := strings.CutSuffix(inside, "]")
 		if addr, err := netip.ParseAddr(inside); err != nil || !closed || !addr.Is6() || addr.Zone() != "" {
-			return fmt.Errorf("is %s; allowed in brackets is an IPv6 address without a zone", quote(host))
+			return fmt.Errorf("is %s; allowed in brackets is an IPv6 address without a zone", hostname.Quote(host))
 		}
 		return nil
 	}
@@ -176,7 +168,7 @@ func checkHost(host string) error {
 func checkServerName(name string) error {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		if addr.Zone() != "" {
-			return fmt.Errorf("is %s; allowed is an address without a zone", quote(name))
+			return fmt.Errorf("is %s; allowed is an address without a zone", hostname.Quote(name))
 		}
 		return nil
 	}
@@ -194,8 +186,8 @@ func checkName(name string) error {
 		return fmt.Errorf("has a name of %d characters; allowed are %d", len(bare), MaxNameLength)
 	}
 	labels := strings.Split(bare, ".")
-	if slices.ContainsFunc(labels, func(label string) bool { return !isLabel(label) }) || isNumber(labels[len(labels)-1]) {
-		return fmt.Errorf("is %s; allowed is a name of letters, digits, '-', '_' and '.' (others as in xn--...), or an address", quote(name))
+	if slices.ContainsFunc(labels, func(label string) bool { return !isLabel(label) }) || hostname.IsNumber(labels[len(labels)-1]) {
+		return fmt.Errorf("is %s; allowed is a name of letters, digits, '-', '_' and '.' (others as in xn--...), or an address", hostname.Quote(name))
 	}
 	return nil
 }
@@ -204,13 +196,4 @@ func isLabel(label string) bool {
 	return len(label) >= 1 && len(label) <= 63 && !strings.ContainsFunc(label, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
 	})
-}
-
-// isNumber says that some resolvers would read a name's last part as one: 127.1, 0x7f.1.
-func isNumber(label string) bool {
-	digits := "0123456789"
-	if hex, ok := strings.CutPrefix(strings.ToLower(label), "0x"); ok {
-		label, digits = hex, "0123456789abcdef"
-	}
-	return strings.Trim(label, digits) == ""
 }

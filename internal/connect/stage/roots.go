@@ -6,6 +6,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/connrace/connrace/internal/hostname"
 )
 
 // Limits of roots.
@@ -51,7 +53,7 @@ func RootsFromPEM(text []byte) (*x509.CertPool, error) {
 
 func certificateIn(block *pem.Block) (*x509.Certificate, error) {
 	if block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("a %s", quote(block.Type))
+		return nil, fmt.Errorf("a %s", hostname.Quote(block.Type))
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
