@@ -80,8 +80,7 @@ func tlsFailures(t *testing.T, w *world) []failing {
 			if tls.Server(c, config).Handshake() == nil {
 				io.Copy(io.Discard, c)
 			}
-			c.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, c)
+			hangUp(c)
 		})
 	}
 	ask := &Criterion{TLS: w.tls("h2", "foo")}
@@ -95,7 +94,7 @@ func tlsFailures(t *testing.T, w *world) []failing {
 			io.WriteString(c, "\x16\x03\x03\x00\x7a\x02\x00\x00\x76")
 			c.(*net.TCPConn).SetLinger(0)
 		}), ask, "connection_reset", "in the TLS handshake", phase},
-		{"closed", script(t, func(c net.Conn) { c.Read(make([]byte, 4096)) }), ask, "connection_closed", "in the TLS handshake", phase},
+		{"closed", script(t, closesWith("")), ask, "connection_closed", "in the TLS handshake", phase},
 		{"no protocol in common", serve(t, w.secure(netlab.Read(), "acme-tls/1")), ask, "tls_alpn_mismatch", `["h2" "foo"]`, phase},
 		{"TLS 1.0", speaking(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}), ask, "tls_version_unsupported", "TLS 1.2", phase},
 		{"chooses TLS 1.0", script(t, says(hello10)), ask, "tls_version_unsupported", "TLS 1.2", phase},
@@ -137,15 +136,13 @@ func httpFailures(t *testing.T, w *world) []failing {
 		{"interim for ever", script(t, says(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 4000))), ask, "http_malformed", "longer than 65536", phase},
 		{"reset at once", script(t, resetting), ask, "connection_reset", "before it had answered", phase},
 		{"reset in the header", script(t, func(c net.Conn) { resetAfter(c, "HTTP/1.1 200 OK\r\nA: b") }), ask, "connection_reset", "before it had answered", phase},
-		{"closed", script(t, func(c net.Conn) { c.Read(make([]byte, 4096)) }), ask, "connection_closed", "before it had answered", phase},
-		{"closed in the header", script(t, func(c net.Conn) {
-			c.Read(make([]byte, 4096))
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nA: b")
-		}), ask, "connection_closed", "before it had answered", phase},
+		{"closed", script(t, closesWith("")), ask, "connection_closed", "before it had answered", phase},
+		{"closed in the header", script(t, closesWith("HTTP/1.1 200 OK\r\nA: b")), ask, "connection_closed", "before it had answered", phase},
 		{"closed after TLS", script(t, func(c net.Conn) {
 			inside := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{w.cert}})
 			inside.Read(make([]byte, 1000))
-			inside.Close()
+			inside.CloseWrite()
+			hangUp(c)
 		}), secure, "connection_closed", "before it had answered", both},
 		{"reset after TLS", script(t, func(c net.Conn) {
 			tls.Server(c, &tls.Config{Certificates: []tls.Certificate{w.cert}}).Read(make([]byte, 1000))
@@ -153,10 +150,25 @@ func httpFailures(t *testing.T, w *world) []failing {
 		}), secure, "connection_reset", "before it had answered", both},
 		{"wants a certificate, 1.3", script(t, func(c net.Conn) {
 			tls.Server(c, wants).Handshake()
-			c.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, c)
+			hangUp(c)
 		}), secure, "tls_alert", "none is given", both},
 	}
+}
+
+// closesWith answers what it has read with text and hangs up.
+func closesWith(text string) func(net.Conn) {
+	return func(c net.Conn) {
+		c.Read(make([]byte, 4096))
+		io.WriteString(c, text)
+		hangUp(c)
+	}
+}
+
+// hangUp ends a connection by FIN and never by RST, which is what closing it would send
+// if anything of the peer's came that was not read.
+func hangUp(c net.Conn) {
+	c.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, c)
 }
 
 // resetAfter answers with text, and resets when the peer must have it.
@@ -207,7 +219,7 @@ func healthFailures(t *testing.T, w *world) []failing {
 		{"no ALPN", serve(t, w.secure(netlab.Health(states))), askTLS(""), "tls_alpn_mismatch", "gRPC over TLS needs one", "tls_handshake"},
 		{"TLS unasked", secure, ask(""), "connection_closed", "with or without TLS", phase},
 		{"reset", script(t, resetting), ask(""), "connection_reset", "health check", phase},
-		{"closed", script(t, func(c net.Conn) { c.Read(make([]byte, 4096)) }), ask(""), "connection_closed", "health check", phase},
+		{"closed", script(t, closesWith("")), ask(""), "connection_closed", "health check", phase},
 	}
 }
 
@@ -218,8 +230,8 @@ func firstByteFailures(t *testing.T, w *world) []failing {
 		{"closed inside TLS", script(t, func(c net.Conn) {
 			inside := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{w.cert}})
 			inside.Handshake()
-			inside.Close()
-			io.Copy(io.Discard, c)
+			inside.CloseWrite()
+			hangUp(c)
 		}), secure, "connection_closed", "before it sent a byte", "tls_handshake first_byte"},
 	}
 }
