@@ -170,7 +170,7 @@ func TestRealDaemonWithKnownCandidates(t *testing.T) {
 	}
 
 	reply, err = c.Race(patient(t), &connracev1.RaceRequest{
-		Target: silent, Options: &connracev1.RaceOptions{AttemptTimeout: durationpb.New(400 * time.Millisecond)},
+		Target: silent, Options: &connracev1.RaceOptions{AttemptTimeout: durationpb.New(2 * time.Second)},
 	})
 	must(t, err)
 	attempts := reply.GetCandidates()[0].GetAttempts()

@@ -68,8 +68,8 @@ func staggeredPastABlackHole(t *testing.T, watch *netlabtest.Watch) {
 		t.Errorf("masked are %v", r.Masked.Addresses)
 	}
 	switch syns := w.syns(t, &r.Run); {
-	case len(syns) > 2 && r.Duration >= sched.SecondSYN:
-		watch.Doubt(fmt.Sprintf("the race took %v, so that a kernel has repeated a SYN", r.Duration))
+	case len(syns) > 2 && (r.Cost.Backups > 0 || r.Duration >= sched.SecondSYN):
+		watch.Doubt(fmt.Sprintf("the race took %v, so that a backup has started or a kernel repeated a SYN", r.Duration))
 	case len(syns) != 2 || syns[0].to.Addr() != here6:
 		t.Errorf("the wire saw %v", syns)
 	}
@@ -80,7 +80,7 @@ func TestSequentialPastABlackHole(t *testing.T) {
 }
 
 func sequentialPastABlackHole(t *testing.T, watch *netlabtest.Watch) {
-	const limit = 500 * time.Millisecond
+	const limit = time.Second // the winner's too, on a busy machine
 	_, target := blackholedFirst(t)
 	r := raceFor(t, target, Options{Strategy: sched.Sequential, AttemptTimeout: limit})
 	wantWon(t, r, target, sched.OutcomeTimedOut)

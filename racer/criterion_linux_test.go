@@ -90,8 +90,12 @@ func TestEachCriterionBehindABadPeer(t *testing.T) {
 				hosts, target := onePort(t, []string{"127.0.0.1", "127.0.0.2"}, serving(bad.behaviour), serving(good.behaviour))
 				racer := New(Config{Panicked: func(v any, stack []byte) { t.Errorf("%v\n%s", v, stack) }})
 				defer racer.Close()
+				delay := 50 * ms
+				if bad.fails[0] != "" { // its failure starts the next one, however late it comes
+					delay = sched.MaxAttemptDelay
+				}
 				r, err := racer.Race(t.Context(), RaceRequest{
-					Target: target, Options: Options{Criterion: good.criterion, AttemptDelay: new(50 * ms)},
+					Target: target, Options: Options{Criterion: good.criterion, AttemptDelay: &delay},
 				})
 				must(t, err)
 				checkRace(t, r)

@@ -132,8 +132,17 @@ func noStep(to string) step { return step{to, 0, sched.OutcomeNotStarted, ""} }
 
 // wantSteps holds that the candidates are these, in this order, and that the wire saw
 // a SYN of each that had a turn, in the order of their starts, and no other. as says so.
+// An answer of DNS that is late can change the order, and an attempt that is late what
+// becomes of others, or bring a backup, of which there is none in steps.
 func wantSteps(t *testing.T, watch *netlabtest.Watch, r *RaceResult, syns []syn, steps []step) (as bool) {
 	t.Helper()
+	if q := r.Queries; len(q) == 2 { // the second start is due 20 ms after the first, at the soonest
+		apart := (q[0].Start + q[0].Duration - q[1].Start - q[1].Duration).Abs()
+		if !q[0].Answered || !q[1].Answered || apart >= 20*ms {
+			watch.Doubt(fmt.Sprintf("the answers are %+v", q))
+			return false
+		}
+	}
 	if len(r.Candidates) != len(steps) {
 		t.Fatalf("%s with %d candidates", r.End, len(r.Candidates))
 	}
@@ -143,7 +152,7 @@ func wantSteps(t *testing.T, watch *netlabtest.Watch, r *RaceResult, syns []syn,
 		if got.Endpoint.String() != want.to {
 			t.Errorf("place %d has %v, want %s", i+1, got.Endpoint, want.to)
 		}
-		if got.Outcome != want.outcome { // one that started late can change what becomes of others
+		if got.Outcome != want.outcome {
 			watch.Doubt(fmt.Sprintf("place %d, %v, is %s, want %s", i+1, got.Endpoint, got.Outcome, want.outcome))
 			return false
 		}
@@ -152,8 +161,8 @@ func wantSteps(t *testing.T, watch *netlabtest.Watch, r *RaceResult, syns []syn,
 		}
 	}
 	slices.SortStableFunc(turns, func(a, b int) int { return cmp.Compare(steps[a].start, steps[b].start) })
-	if len(syns) > len(turns) && r.Duration >= sched.SecondSYN {
-		// A machine that was this late has let a kernel repeat a SYN, too.
+	if len(syns) > len(turns) && (r.Cost.Backups > 0 || r.Duration >= sched.SecondSYN) {
+		// A machine that was this late may have let a kernel repeat a SYN, too.
 		watch.Doubt(fmt.Sprintf("the race took %v, and the wire saw %d SYNs for %d attempts", r.Duration, len(syns), len(turns)))
 		return false
 	}
@@ -251,25 +260,30 @@ func TestRaceInTheLab(t *testing.T) {
 	}
 }
 
-// raceForSix races for six hosts: each gets a SYN, and 198.51.100.2 wins.
-func raceForSix(t *testing.T, strategy sched.Strategy) (*RaceResult, []syn) {
+// raceForSix races for six hosts: each gets a SYN, and 198.51.100.2 wins. Without one of
+// the two answers, or when a kernel repeats a SYN, that is not so, and as is false.
+func raceForSix(t *testing.T, watch *netlabtest.Watch, strategy sched.Strategy) (r *RaceResult, syns []syn, as bool) {
 	t.Helper()
 	w := newWorld(t)
-	r := w.race(t, RaceRequest{Target: w.sixHosts(t), Options: Options{Strategy: strategy, MaxBackups: new(0)}})
-	if r.End != sched.EndWon || r.Winner.Endpoint.String() != "198.51.100.2:80" || r.Cost.Attempts != 6 {
-		t.Fatalf("%s, winner %+v, cost %+v", r.End, r.Winner, r.Cost)
+	r = w.race(t, RaceRequest{Target: w.sixHosts(t), Options: Options{Strategy: strategy, MaxBackups: new(0)}})
+	if r.End != sched.EndWon {
+		t.Fatalf("%s, cost %+v", r.End, r.Cost)
 	}
-	syns := w.syns(t, &r.Run)
-	if len(syns) != 6 {
-		t.Fatalf("the wire saw %v", syns)
+	syns = w.syns(t, &r.Run)
+	as = r.Winner.Endpoint.String() == "198.51.100.2:80" && r.Cost.Attempts == 6 && len(syns) == 6
+	if !as {
+		watch.Doubt(fmt.Sprintf("%v won after %v, the cost is %+v, and the wire saw %v", r.Winner.Endpoint, r.Duration, r.Cost, syns))
 	}
-	return r, syns
+	return r, syns, as
 }
 
 // All at once: every SYN leaves at the start, and the nearest that answers wins.
 func TestAllAtOnceInTheLab(t *testing.T) {
 	netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
-		r, syns := raceForSix(t, sched.AllAtOnce)
+		r, syns, as := raceForSix(t, watch, sched.AllAtOnce)
+		if !as {
+			return
+		}
 		for _, s := range syns {
 			watch.Near(fmt.Sprint("the SYN to ", s.to, " after the first"), s.at-syns[0].at, 0)
 		}
@@ -281,9 +295,13 @@ func TestAllAtOnceInTheLab(t *testing.T) {
 // others leave together, and the nearest that answers wins.
 func TestFirstThenAllInTheLab(t *testing.T) {
 	netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
-		r, syns := raceForSix(t, sched.FirstThenAll)
-		if syns[0].to.String() != "[2001:db8:80::1]:80" {
-			t.Errorf("the first SYN went to %v", syns[0].to)
+		r, syns, as := raceForSix(t, watch, sched.FirstThenAll)
+		if !as {
+			return
+		}
+		if syns[0].to.String() != "[2001:db8:80::1]:80" { // or AAAA was answered too late
+			watch.Doubt(fmt.Sprintf("the first SYN went to %v", syns[0].to))
+			return
 		}
 		first := r.Candidates[0].Attempts[0].Start
 		for i := range r.Candidates[1:] {
@@ -325,17 +343,22 @@ func probeSix(t *testing.T, watch *netlabtest.Watch) {
 	for i := range r.Report.Candidates {
 		c := &r.Report.Candidates[i]
 		w := want[c.Endpoint.String()]
-		if c.Stats.Verdict() != w.verdict || c.Stats.Count != 3 {
+		if c.Stats.Count != 3 {
 			t.Errorf("%v is %+v", c.Endpoint, c.Stats)
 		}
-		switch {
+		switch { // what is late enough has timed out instead
+		case c.Stats.Verdict() != w.verdict:
+			watch.Doubt(fmt.Sprintf("%v is %+v", c.Endpoint, c.Stats))
 		case w.verdict == Reachable:
 			watch.Near(fmt.Sprint("the median of ", c.Endpoint), c.Stats.Quantile(0.5), w.rtt)
 		case len(c.Stats.Kinds) != 1 || c.Stats.Kinds[0].Errno != w.errno:
-			t.Errorf("%v failed by %+v, want %s", c.Endpoint, c.Stats.Kinds, w.errno)
+			watch.Doubt(fmt.Sprintf("%v failed by %+v, want %s", c.Endpoint, c.Stats.Kinds, w.errno))
 		}
 	}
-	if syns := w.syns(t, &r.Run); len(syns) != 18 {
+	switch syns := w.syns(t, &r.Run); {
+	case len(syns) > 18: // a timeout was so late that a kernel has repeated a SYN
+		watch.Doubt(fmt.Sprintf("the wire saw %d SYNs, want 3 to each of 6", len(syns)))
+	case len(syns) < 18:
 		t.Errorf("the wire saw %d SYNs, want 3 to each of 6", len(syns))
 	}
 }
@@ -349,7 +372,11 @@ func TestPathDiesBetweenRaces(t *testing.T) {
 	w.dns.Set("two.example", netlab.Answers{
 		A: netlab.Answer{Addrs: []netip.Addr{here4}}, AAAA: netlab.Answer{Addrs: []netip.Addr{here6}},
 	})
-	req := RaceRequest{Target: Target{Name: "two.example.:80"}}
+	// Long delays keep a busy machine out of it.
+	req := RaceRequest{
+		Target: Target{Name: "two.example.:80"}, Selection: Selection{ResolutionDelay: new(MaxResolutionDelay)},
+		Options: Options{AttemptDelay: new(time.Second), MaxBackups: new(0)},
+	}
 	if r := w.race(t, req); r.Winner.Endpoint.Addr() != here6 || r.Cost.Attempts != 1 || len(r.Masked.Addresses) != 0 {
 		t.Errorf("first %v won: %+v, masked %+v", r.Winner.Endpoint, r.Cost, r.Masked)
 	}

@@ -125,7 +125,7 @@ func TestWatchProbeEndsAtTheDeadline(t *testing.T) {
 			for rounds := 0; ; rounds++ {
 				_, err := stream.Recv()
 				if errors.Is(err, io.EOF) && rounds == 0 {
-					t.Errorf("%s: it ends before it began", name)
+					return fmt.Errorf("%w: %s: it ends before it began", errHurried, name)
 				}
 				if errors.Is(err, io.EOF) {
 					return nil

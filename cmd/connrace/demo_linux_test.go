@@ -2,15 +2,22 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/connrace/connrace/internal/netlab/netlabtest"
 )
 
 // The demo is what a newcomer runs first: it ends by itself, and what it claims
 // is what it measured.
 func TestDemo(t *testing.T) {
 	t.Parallel()
+	netlabtest.Punctually(t, runDemo)
+}
+
+func runDemo(t *testing.T, watch *netlabtest.Watch) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"demo"}, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
 		t.Fatalf("exit code %d, stderr %q, stdout\n%s", code, stderr.String(), stdout.String())
@@ -27,9 +34,10 @@ func TestDemo(t *testing.T) {
 	sequential := measured(t, shown, "sequential")
 	staggered := measured(t, shown, "staggered")
 	atOnce := measured(t, shown, "all at once")
-	// A dead address costs the whole attempt timeout, the attempt delay, or nothing.
+	// A dead address costs the whole attempt timeout, the attempt delay, or nothing. Where
+	// the answer for IPv6 is late it is not the first.
 	if sequential < demoAttemptTimeout || staggered < 250*time.Millisecond || staggered >= sequential || atOnce >= sequential {
-		t.Errorf("sequential took %v, staggered %v, all at once %v", sequential, staggered, atOnce)
+		watch.Doubt(fmt.Sprintf("sequential took %v, staggered %v, all at once %v", sequential, staggered, atOnce))
 	}
 	if t.Failed() {
 		t.Log(shown)

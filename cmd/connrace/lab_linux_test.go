@@ -70,7 +70,8 @@ func lab(t *testing.T, args ...string) ran {
 // A program that knows nothing of labs gets the lab's names and addresses, and
 // the story of what the wire saw follows on stderr.
 func TestLabRunsAProgram(t *testing.T) {
-	r := lab(t, example("broken-v6.yaml"), "--", self(t), "race", "site.example:80")
+	// On a busy machine an answer of DNS or of the winner may be late.
+	r := lab(t, example("broken-v6.yaml"), "--", self(t), "race", "site.example:80", "--resolution-delay", "2s", "--max-backups", "0")
 	if r.code != exitOK || !strings.Contains(r.stdout, "won over IPv4; IPv6 did not work") {
 		t.Errorf("exit code %d; it printed\n%s\n%s", r.code, r.stdout, r.stderr)
 	}
@@ -157,7 +158,9 @@ func TestLabStreams(t *testing.T) {
 // The log has everything, as numbers a program can use.
 func TestLabLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.json")
-	r := lab(t, "-q", "--log", path, example("six-addresses.yaml"), "--", self(t), "race", "site.example:80")
+	// With long delays the order is the same on a busy machine.
+	r := lab(t, "-q", "--log", path, example("six-addresses.yaml"), "--",
+		self(t), "race", "site.example:80", "--resolution-delay", "2s", "--attempt-delay", "1s")
 	if r.code != exitOK {
 		t.Fatalf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
@@ -172,6 +175,7 @@ func TestLabLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked, syns []string
+	sockets := make(map[string]bool) // whose kernel may have sent a SYN again
 	for _, q := range record.Queries {
 		asked = append(asked, q.Name+" "+q.Type+" "+q.Over)
 	}
@@ -179,7 +183,8 @@ func TestLabLog(t *testing.T) {
 		if p.Offset < 0 || p.Offset > record.Took || (p.Arrived != nil && *p.Arrived < p.Offset) || (p.Arrived != nil) != (p.Fate == "delivered") {
 			t.Errorf("%+v in a run of %v ms", p, record.Took)
 		}
-		if p.Kind == "SYN" {
+		if p.Kind == "SYN" && !sockets[p.From+p.To] {
+			sockets[p.From+p.To] = true
 			syns = append(syns, p.To+" "+p.Fate)
 		}
 	}
@@ -188,10 +193,10 @@ func TestLabLog(t *testing.T) {
 	}
 	if want := []string{
 		"[2001:db8:80::1]:80 blackholed", "198.51.100.1:80 rejected", "[2001:db8:80::2]:80 rejected", "198.51.100.2:80 delivered",
-	}; !slices.Equal(slices.Compact(syns), want) { // the kernel may have sent one again
+	}; !slices.Equal(syns, want) {
 		t.Errorf("SYNs are %v, want %v", syns, want)
 	}
-	if a := record.Addresses["198.51.100.2"]; a.SYNs != 1 || a.Established != 1 || a.FirstSYN == nil || *a.FirstSYN < 320 {
+	if a := record.Addresses["198.51.100.2"]; a.SYNs != 1 || a.Established != 1 || a.FirstSYN == nil || *a.FirstSYN < 1070 {
 		t.Errorf("198.51.100.2 saw %+v: %s", a, text)
 	}
 	if record.ExitCode != 0 || record.Command[1] != "race" || record.About == "" {
@@ -229,7 +234,10 @@ func TestLabAtATerminal(t *testing.T) {
 	lab(t, "-q", example("broken-v6.yaml"), "--", "true")
 	control, terminal := openTerminal(t)
 	cmd := program(t, "lab", "-q", example("broken-v6.yaml"), "--",
-		"sh", "-c", `n=0; trap 'n=$((n+1))' INT; echo ready; i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; exit $((10+n))`)
+		"sh", "-c", `n=0; trap 'n=$((n+1))' INT; echo ready
+			i=0; while [ $n -eq 0 ] && [ $i -lt 400 ]; do sleep 0.05; i=$((i+1)); done
+			i=0; while [ $i -lt 10 ]; do sleep 0.05; i=$((i+1)); done # for a second one
+			exit $((10+n))`)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

@@ -87,9 +87,21 @@ func errnoNotListening(t *testing.T, to netip.AddrPort) unix.Errno {
 	if errno := rawsock.Connect(fd, to); errno != unix.EINPROGRESS {
 		t.Fatal(errno)
 	}
-	_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(patience/time.Millisecond))
-	must(t, err)
+	awaitEnd(t, fd)
 	return pendingError(fd)
+}
+
+// awaitEnd waits until a connect is over. A signal with which Go preempts this thread
+// may end a poll.
+func awaitEnd(t *testing.T, fd int) {
+	t.Helper()
+	n, err := 0, error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(patience/time.Millisecond))
+	}
+	if must(t, err); n == 0 {
+		t.Fatalf("not after %v: the connect is over", patience)
+	}
 }
 
 // An error that is left in a socket's queue is not that of its next attempt.
@@ -103,8 +115,7 @@ func TestICMPOfAnEarlierAttempt(t *testing.T) {
 		for id := range 3 {
 			r.Start(id, allowed(t, far4.String()))
 			fd := a.poller.sockets[0].fd
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 1000)
-			must(t, err)
+			awaitEnd(t, fd)
 			rawsock.Dissolve(fd) // as if nobody had looked
 			a.land(id, sched.Event{Kind: sched.Cancelled})
 		}

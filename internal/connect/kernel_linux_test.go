@@ -83,7 +83,11 @@ func measure(t *testing.T, watch *netlabtest.Watch, to policy.Allowed, delay tim
 		r.Start(id, to)
 		e := r.until(t, id, sched.Started, sched.Connected)
 		started := r.of(id)[0].At
-		if e.At != started+e.Kernel.RTT || e.Noticed < e.At || e.Kernel.SYNRepeats != 0 {
+		if e.Kernel.SYNRepeats != 0 {
+			watch.Doubt("a handshake took so long that its SYN was sent again")
+			return
+		}
+		if e.At != started+e.Kernel.RTT || e.Noticed < e.At {
 			t.Errorf("started at %v, it is %+v", started, e)
 		}
 		rtts, late = append(rtts, e.Kernel.RTT), append(late, e.Noticed-e.At)
@@ -111,7 +115,7 @@ func TestKernelTellsOfTheHandshake(t *testing.T) {
 
 // A SYN that is lost is sent again after a second: an attempt that is given up then
 // says so, and so does one that connects. A reused socket does not count those of
-// the attempt before.
+// the attempt before. The wire says how many there were: a late machine makes more.
 func TestKernelCountsLostSYNs(t *testing.T) {
 	lab := netlabtest.Start(t, netlab.Config{})
 	must(t, lab.SetPath(far6.Addr(), link.Path{State: link.Blackhole}))
@@ -120,16 +124,17 @@ func TestKernelCountsLostSYNs(t *testing.T) {
 	r.Start(0, allowed(t, far6.String()))
 	r.Start(1, lossy)
 	e := r.until(t, 1, sched.Started, sched.Connected)
-	if e.Kernel.SYNRepeats != 1 || e.At != e.Noticed || e.At-r.of(1)[0].At < time.Second {
+	if e.Kernel.SYNRepeats < 1 || e.At != e.Noticed || e.At-r.of(1)[0].At < time.Second {
 		t.Errorf("after a lost SYN it is %+v", e)
 	}
-	for r.now() < 1200*ms {
-		r.Wait(1200*ms, true)
-	}
+	sawRepeats(t, lab, far4, e.Kernel.SYNRepeats)
+	eventually(t, "its SYN has been sent again", func() bool { return syns(t, lab, far6) > 1 })
 	r.Cancel(0)
-	if e := r.until(t, 0, sched.Started, sched.Cancelled); e.Kernel != (sched.Kernel{SYNRepeats: 1}) {
+	e = r.until(t, 0, sched.Started, sched.Cancelled)
+	if e.Kernel != (sched.Kernel{SYNRepeats: max(1, e.Kernel.SYNRepeats)}) {
 		t.Errorf("given up after a lost SYN it is %+v", e)
 	}
+	sawRepeats(t, lab, far6, e.Kernel.SYNRepeats)
 	for id := 2; id < 4; id++ { // on either socket
 		r.Start(id, []policy.Allowed{lossy, allowed(t, far6.String())}[id%2])
 	}
@@ -143,6 +148,26 @@ func TestKernelCountsLostSYNs(t *testing.T) {
 	if n := len(a.poller.sockets); n != 2 {
 		t.Errorf("%d sockets, want 2", n)
 	}
+}
+
+// syns is how many have been sent to an address.
+func syns(t *testing.T, lab *netlab.Lab, to netip.AddrPort) (n int) {
+	t.Helper()
+	packets, err := lab.Packets()
+	must(t, err)
+	for _, p := range packets {
+		if p.Kind == link.SYN && p.To == to {
+			n++
+		}
+	}
+	return n
+}
+
+// sawRepeats holds that the wire has seen one SYN and so many repeats of it. The last
+// of them may still be on its way there.
+func sawRepeats(t *testing.T, lab *netlab.Lab, to netip.AddrPort, repeats int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d repeats of the SYN to %s", repeats, to), func() bool { return syns(t, lab, to) == 1+repeats })
 }
 
 // Between the starts of a large race a look is taken at those before: what has connected
@@ -178,38 +203,48 @@ func TestKernelTellsWhoWasFirst(t *testing.T) {
 	slow := far(t, lab, far4, link.Path{Delay: 20 * ms})
 	fast := far(t, lab, far6, link.Path{Delay: 5 * ms})
 	hosts := []policy.Allowed{slow, fast, slow}
-	r, _ := rawRace(t, newEngine(t), true)
-	for id, to := range hosts {
-		r.Start(id, to)
-	}
-	eventually(t, "all have connected", func() bool {
-		packets, err := lab.Packets()
-		must(t, err)
-		n := 0
-		for _, p := range packets {
-			if p.Kind == link.Established {
-				n++
+	netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
+		before := established(t, lab)
+		r, _ := rawRace(t, newEngine(t), true)
+		for id, to := range hosts {
+			r.Start(id, to)
+		}
+		eventually(t, "all have connected", func() bool { return established(t, lab) == before+len(hosts) })
+		looked := r.now()
+		var at []time.Duration
+		for id := range hosts {
+			e := r.until(t, id, sched.Started, sched.Connected)
+			if e.Kernel.SYNRepeats != 0 {
+				watch.Doubt("a handshake took so long that its SYN was sent again")
+				return
 			}
+			if e.Noticed < looked || e.At > looked {
+				t.Errorf("attempt %d connected at %v and that was noticed at %v, but the first look was at %v", id, e.At, e.Noticed, looked)
+			}
+			at = append(at, e.At)
 		}
-		return n == len(hosts)
+		if at[1]+10*ms > at[0] || at[0] > at[2] { // as when the link hands over what is overdue all at once
+			watch.Doubt(fmt.Sprintf("they connected at %v, want the second first, and the third last", at))
+		}
+		conn := r.Take(1)
+		if conn == nil {
+			t.Fatal("the winner can't be taken")
+		}
+		must(t, conn.Close())
 	})
-	looked := r.now()
-	var at []time.Duration
-	for id := range hosts {
-		e := r.until(t, id, sched.Started, sched.Connected)
-		if e.Noticed < looked || e.At > looked {
-			t.Errorf("attempt %d connected at %v and that was noticed at %v, but the first look was at %v", id, e.At, e.Noticed, looked)
+}
+
+// established is how many connections the link has seen.
+func established(t *testing.T, lab *netlab.Lab) (n int) {
+	t.Helper()
+	packets, err := lab.Packets()
+	must(t, err)
+	for _, p := range packets {
+		if p.Kind == link.Established {
+			n++
 		}
-		at = append(at, e.At)
 	}
-	if at[1]+10*ms > at[0] || at[0] > at[2] {
-		t.Errorf("they connected at %v, want the second first, and the third last", at)
-	}
-	conn := r.Take(1)
-	if conn == nil {
-		t.Fatal("the winner can't be taken")
-	}
-	must(t, conn.Close())
+	return n
 }
 
 // What the network answers instead of the target is told apart, whenever it comes,

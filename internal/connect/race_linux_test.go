@@ -63,7 +63,7 @@ func rawRace(t testing.TB, e *Engine, keep bool) (*race, *raw) {
 // until waits as a race does: until the attempt has posted all of these.
 func (r *race) until(t testing.TB, attempt int, kinds ...sched.EventKind) sched.Event {
 	t.Helper()
-	for r.now() < patience && len(r.of(attempt)) < len(kinds) {
+	for deadline := r.now() + patience; r.now() < deadline && len(r.of(attempt)) < len(kinds); {
 		r.Wait(r.now()+100*ms, true)
 	}
 	if got := r.kinds(attempt); !slices.Equal(got, kinds) {

@@ -52,7 +52,7 @@ func TestAcceptClosesAfterThePeer(t *testing.T) {
 
 func TestCloseResetsWhatIsOpen(t *testing.T) {
 	t.Parallel()
-	h := start(t, netlab.Accept, any0(t, v4))
+	h := start(t, netlab.Accept, fixedPort(t))
 	c := mustDial(t, h.Addr())
 	eventually(t, "accepted", func() bool { return h.Accepted() == 1 })
 	must(t, h.Close())

@@ -36,7 +36,7 @@ func TestRefuse(t *testing.T) {
 // Nobody else gets the port of a host that refuses, whoever asks.
 func TestRefuseHoldsItsPort(t *testing.T) {
 	t.Parallel()
-	h := start(t, netlab.Refuse, any0(t, v4))
+	h := start(t, netlab.Refuse, fixedPort(t))
 	for _, behave := range []func(netip.AddrPort) (*netlab.Host, error){
 		netlab.Accept, netlab.Refuse, netlab.Swallow,
 	} {
@@ -55,7 +55,7 @@ func TestRefuseHoldsItsPort(t *testing.T) {
 // A port with a connection in TIME_WAIT can become one that refuses.
 func TestRefuseAfterTimeWait(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", any0(t, v4).String())
+	ln, err := net.Listen("tcp", fixedPort(t).String())
 	must(t, err)
 	defer ln.Close()
 	at := netip.MustParseAddrPort(ln.Addr().String())

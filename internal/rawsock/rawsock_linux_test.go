@@ -1,6 +1,7 @@
 package rawsock_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -74,11 +75,11 @@ func TestConnectAndDissolve(t *testing.T) {
 func TestConnectIsRefused(t *testing.T) {
 	for _, addr := range families {
 		t.Run(addr, func(t *testing.T) {
-			ln, at := listen(t, addr)
-			_ = ln.Close()
+			at := closed(t, addr)
 			fd := socket(t, at.Addr(), unix.SOCK_STREAM)
 			errno := rawsock.Connect(fd, at)
 			if errno == unix.EINPROGRESS {
+				awaitEnd(t, fd)
 				pending, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 				if err != nil {
 					t.Fatal(err)
@@ -89,6 +90,34 @@ func TestConnectIsRefused(t *testing.T) {
 				t.Errorf("it says %v", errno)
 			}
 		})
+	}
+}
+
+// closed is a port at which nobody listens and which nobody else gets: it is bound.
+func closed(t *testing.T, addr string) netip.AddrPort {
+	t.Helper()
+	of := netip.MustParseAddr(addr)
+	fd := socket(t, of, unix.SOCK_STREAM)
+	sa := unix.Sockaddr(&unix.SockaddrInet6{Addr: of.As16()})
+	if of.Is4() {
+		sa = &unix.SockaddrInet4{Addr: of.As4()}
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		t.Skipf("this machine lacks %s: %v; switch IPv6 on", addr, err)
+	}
+	return rawsock.LocalEnd(fd)
+}
+
+// awaitEnd waits until a connect is over. A signal with which Go preempts this thread
+// may end a poll.
+func awaitEnd(t *testing.T, fd int) {
+	t.Helper()
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 10_000)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
