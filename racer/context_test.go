@@ -173,3 +173,66 @@ func TestWinnerDoesNotWaitForDNS(t *testing.T) {
 		}
 	})
 }
+
+// early has a deadline, and nothing is done at it.
+type early struct {
+	context.Context
+	at time.Time
+}
+
+func (e early) Deadline() (time.Time, bool) { return e.at, true }
+
+// A context says when its work should end. A call keeps to that itself, also where the
+// context is done later, or never.
+func TestDeadlineOfAContextThatGoesOn(t *testing.T) {
+	target := Target{Candidates: []CandidateSpec{{Endpoint: "192.0.2.1:443"}, {Endpoint: "slow.example:443"}}}
+	race := func(req RaceRequest) func(context.Context, *Racer) (sched.EndReason, error) {
+		return func(ctx context.Context, r *Racer) (sched.EndReason, error) {
+			result, err := r.Race(ctx, req)
+			return result.End, err
+		}
+	}
+	probe := func(rounds int) func(context.Context, *Racer) (sched.EndReason, error) {
+		return func(ctx context.Context, r *Racer) (sched.EndReason, error) {
+			result, err := r.Probe(ctx, ProbeRequest{Target: literals(1), Rounds: rounds, Options: ProbeOptions{AttemptTimeout: 700 * ms}})
+			return result.End, err
+		}
+	}
+	for name, call := range map[string]func(context.Context, *Racer) (sched.EndReason, error){
+		"Race":                  race(RaceRequest{Target: target}),
+		"a shared Race":         race(RaceRequest{Target: target, Share: true}),
+		"Probe, in a round":     probe(2),
+		"Probe, between rounds": probe(3),
+		"ResolveAndRank": func(ctx context.Context, r *Racer) (sched.EndReason, error) {
+			result, err := r.ResolveAndRank(ctx, RankRequest{Target: target})
+			return result.End, err
+		},
+		"Watch": func(ctx context.Context, r *Racer) (end sched.EndReason, err error) {
+			err = r.Watch(ctx, ProbeRequest{Target: literals(1)}, func(_ int64, result *ProbeResult) error {
+				end = result.End
+				return nil
+			})
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = nil
+			}
+			return end, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				busy(n)
+				n.host("192.0.2.1:443", silent)
+				began, limit := time.Now(), 1500*ms
+				if name == "Probe, between rounds" {
+					limit = 1900 * ms
+				}
+				end, err := call(early{t.Context(), began.Add(limit)}, n.racer())
+				must(t, err)
+				if took := time.Since(began); end != sched.EndDeadlineNear || took != limit {
+					t.Errorf("%s after %v", end, took)
+				}
+			})
+		})
+	}
+}

@@ -3,7 +3,6 @@ package racer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -26,6 +25,8 @@ type engine struct {
 	plan  *plan
 
 	start    time.Time
+	due      time.Duration // when the caller must have the result, if it is bounded
+	bounded  bool
 	race     sched.Race
 	inbox    inbox
 	post     func(sched.Event) // into it
@@ -39,7 +40,8 @@ type engine struct {
 	deferred map[int]bool // attempts that wait for their place, or have it and wait for Proceed
 	told     bool         // something was posted by the race's own goroutine
 
-	events  []sched.Event  // of the latest batch
+	order   []moment       // of the latest batch
+	events  []sched.Event  // likewise
 	actions []sched.Action // of the latest step
 	wanted  []chan<- *engine
 	known   []fact // by candidate id
@@ -114,7 +116,7 @@ func (r *Racer) recycle(e *engine) {
 	}
 	e.plan, e.visit, e.attempts, e.turn, e.deferred, e.told = nil, nil, nil, nil, nil, false
 	e.known, e.started, e.log, e.facts = e.known[:0], e.started[:0], e.log[:0], e.facts[:0]
-	e.events, e.actions, e.wanted = e.events[:0], e.actions[:0], nil
+	e.order, e.events, e.actions, e.wanted = e.order[:0], e.events[:0], e.actions[:0], nil
 	e.inbox.forget()
 	e.end, e.took = sched.EndNone, 0
 	r.engines.Put(e)
@@ -127,6 +129,10 @@ func (e *engine) run(ctx context.Context) net.Conn {
 	defer e.attempts.Close()
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, e.attempts.Wake)()
+	}
+	var deadline time.Time
+	if deadline, e.bounded = ctx.Deadline(); e.bounded {
+		e.due = deadline.Sub(e.start)
 	}
 	given := len(e.plan.literals) + len(e.plan.known)
 	e.log = slices.Grow(e.log, min(entriesOfACandidate*given+entriesOfARace, mostKept))
@@ -174,10 +180,10 @@ func (e *engine) loop(ctx, lookups context.Context) net.Conn {
 	left := false
 	for {
 		batch := e.batch()
-		if !left && ctx.Err() != nil {
-			batch, left = e.stopped(ctx, batch), true
-		}
 		now := e.now()
+		if !left {
+			batch, left = e.stopped(ctx, now, batch)
+		}
 		e.actions = e.race.Step(now, batch, e.actions[:0])
 		e.log = sched.Record(e.log, now, batch, e.actions)
 		for i := range e.actions {
@@ -203,13 +209,18 @@ func (e *engine) loop(ctx, lookups context.Context) net.Conn {
 			e.told = false
 			continue
 		}
-		e.attempts.Wait(e.race.Next())
+		e.attempts.Wait(e.next(left))
 	}
 }
 
-// stopped appends that the caller's side wants the end.
-func (e *engine) stopped(ctx context.Context, batch []sched.Event) []sched.Event {
-	return append(batch, sched.Event{Kind: sched.Stopped, At: e.now(), End: whyLeft(ctx)})
+// next is when the race goes on if nothing happens before. Until the caller has left,
+// its deadline counts too: the context's own timer would be one more for each race.
+func (e *engine) next(left bool) (at time.Duration, bounded bool) {
+	at, bounded = e.race.Next()
+	if !left && e.bounded && (!bounded || e.due < at) {
+		return e.due, true
+	}
+	return at, bounded
 }
 
 // show tells those who want to know how the race stands.
@@ -243,22 +254,13 @@ func (e *engine) stage() connect.Stage {
 
 func (e *engine) now() time.Duration { return time.Since(e.start) }
 
-// whyLeft tells a caller who wants an answer now from one who wants none.
-func whyLeft(ctx context.Context) sched.EndReason {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return sched.EndDeadlineNear
-	}
-	return sched.EndCallerLeft
-}
-
 // batch takes everything that has come in, in the order in which it happened,
 // which is not always the order in which it was posted.
 func (e *engine) batch() []sched.Event {
 	all := e.inbox.take()
-	inOrder(all)
 	events := e.events[:0]
-	for i := range all {
-		n := &all[i]
+	for _, m := range e.inOrder(all) {
+		n := &all[m.index]
 		if n.wanted != nil {
 			e.wanted = append(e.wanted, n.wanted)
 			continue
@@ -279,15 +281,22 @@ func (e *engine) batch() []sched.Event {
 	return e.events
 }
 
-// inOrder sorts news by time, what came at the same time as it was posted. They are
-// nearly always in order.
-func inOrder(all []news) {
-	for i := 1; i < len(all); i++ {
-		if all[i].event.At < all[i-1].event.At {
-			slices.SortStableFunc(all, func(a, b news) int { return cmp.Compare(a.event.At, b.event.At) })
-			return
-		}
+// moment is when something among the news happened. They are put in order instead of
+// the news, which are twenty times as large.
+type moment struct {
+	at    time.Duration
+	index int
+}
+
+// inOrder puts news in order by time, what came at the same time as it was posted. They
+// are often out of it: a handshake ends before the last attempts have started.
+func (e *engine) inOrder(all []news) []moment {
+	e.order = e.order[:0]
+	for i := range all {
+		e.order = append(e.order, moment{all[i].event.At, i})
 	}
+	slices.SortFunc(e.order, func(a, b moment) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index)) })
+	return e.order
 }
 
 // introduce gives facts that came in then their candidate ids.

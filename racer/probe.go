@@ -55,6 +55,11 @@ func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, erro
 		return nil, err
 	}
 	defer v.leave()
+	if req.Rounds > 1 { // there are waits between them
+		var cancel context.CancelFunc
+		ctx, cancel = timed(ctx)
+		defer cancel()
+	}
 	var probe prober
 	var before *engine // of the latest round; its facts are those of the next one
 	for round := 1; round <= req.Rounds; round++ {
@@ -88,6 +93,8 @@ func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round i
 	if req.Rounds != 0 {
 		return &RequestError{Fields: []FieldError{{"rounds", "is set; a watch has no end"}}}
 	}
+	ctx, cancel := timed(ctx)
+	defer cancel()
 	for round := int64(1); ; round++ {
 		result, err := r.Probe(ctx, req)
 		if err != nil {

@@ -46,6 +46,8 @@ type share struct {
 
 // shared joins the race that was asked for in the same way, or begins one.
 func (r *Racer) shared(ctx context.Context, req *RaceRequest, p *plan) (*RaceResult, error) {
+	ctx, cancel := timed(ctx)
+	defer cancel()
 	if ctx.Err() != nil && whyLeft(ctx) == sched.EndCallerLeft {
 		return nil, context.Cause(ctx) // a race would begin and be stopped
 	}

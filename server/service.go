@@ -18,8 +18,7 @@ type service struct {
 
 // ResolveAndRank implements connrace.v1.RacerService.
 func (s *service) ResolveAndRank(ctx context.Context, m *connracev1.ResolveAndRankRequest) (*connracev1.ResolveAndRankResponse, error) {
-	ctx, cancel := answerInTime(ctx)
-	defer cancel()
+	ctx = answerInTime(ctx)
 	var d decoder
 	req := racer.RankRequest{
 		Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions()),
@@ -46,8 +45,7 @@ func (s *service) ResolveAndRank(ctx context.Context, m *connracev1.ResolveAndRa
 
 // Race implements connrace.v1.RacerService.
 func (s *service) Race(ctx context.Context, m *connracev1.RaceRequest) (*connracev1.RaceResponse, error) {
-	ctx, cancel := answerInTime(ctx)
-	defer cancel()
+	ctx = answerInTime(ctx)
 	var d decoder
 	req := racer.RaceRequest{
 		Target: d.target(m), Selection: d.selection(m), Options: d.raceOptions(m.GetOptions()),
@@ -77,8 +75,7 @@ func (s *service) Race(ctx context.Context, m *connracev1.RaceRequest) (*connrac
 
 // Probe implements connrace.v1.RacerService.
 func (s *service) Probe(ctx context.Context, m *connracev1.ProbeRequest) (*connracev1.ProbeResponse, error) {
-	ctx, cancel := answerInTime(ctx)
-	defer cancel()
+	ctx = answerInTime(ctx)
 	var d decoder
 	req := racer.ProbeRequest{
 		Target:    d.target(m),

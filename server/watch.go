@@ -12,9 +12,7 @@ import (
 // WatchProbe implements connrace.v1.RacerService. It ends with OK at the
 // caller's deadline, with UNAVAILABLE when the daemon stops.
 func (s *service) WatchProbe(m *connracev1.WatchProbeRequest, stream connracev1.RacerService_WatchProbeServer) error {
-	ctx, cancel := answerInTime(stream.Context())
-	defer cancel()
-	ctx, stop := context.WithCancelCause(ctx)
+	ctx, stop := context.WithCancelCause(answerInTime(stream.Context()))
 	defer stop(nil)
 	defer context.AfterFunc(s.stopping, func() { stop(errShuttingDown) })()
 	err := s.watch(ctx, m, stream)
