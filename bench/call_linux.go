@@ -24,6 +24,7 @@ const (
 	callProbeAll   = "probe-all"           // all targets at once
 	callRace       = "race"                // all targets
 	callEmpty      = "empty"               // nothing, in messages as large as those of a race
+	callEmptyRace  = "empty-race"          // a race, in such messages
 )
 
 // calls prepare a call of the server at the address. Those of one target take turns
@@ -38,8 +39,9 @@ var calls = map[string]func(at string, targets []string) (call, error){
 	callProbeAll: func(at string, targets []string) (call, error) {
 		return askProbe(at, func() []string { return targets })
 	},
-	callRace:  askRace,
-	callEmpty: askEmpty,
+	callRace:      askRace,
+	callEmpty:     func(at string, targets []string) (call, error) { return askEmpty(emptyMethod, at, targets) },
+	callEmptyRace: func(at string, targets []string) (call, error) { return askEmpty(emptyRaceMethod, at, targets) },
 }
 
 // inTurn returns one after the other, to any goroutine.

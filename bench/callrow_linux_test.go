@@ -55,7 +55,7 @@ func TestDrivers(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
-	server, err := startServer(self(t), path)
+	server, err := startServer(self(t), path, targets[:2])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,7 @@ func TestDrivers(t *testing.T) {
 		{call: callRace, at: "unix://" + path, targets: targets[:2]},
 		{call: callEmpty, at: "unix://" + path, targets: targets[:2]},
 		{call: callEmpty, at: server.at, targets: targets[:2]},
+		{call: callEmptyRace, at: server.at, targets: targets[:2]},
 		{call: callProbe, at: server.at, targets: targets},
 		{call: callProbeAll, at: server.at, targets: targets[:50]},
 	}
@@ -101,7 +102,7 @@ func TestDriverNeedsItsServer(t *testing.T) {
 	}
 	nobody := &process{name: "nobody"}
 	nobody.cmd = sleeper(t)
-	for _, call := range []string{callRace, callEmpty, callProbe, callExporter, "dance"} {
+	for _, call := range []string{callRace, callEmpty, callEmptyRace, callProbe, callExporter, "dance"} {
 		d := drive{call: call, server: nobody, at: at, inFlight: 1, targets: []string{"127.0.0.1:1", "127.0.0.1:2"}}
 		if s, err := d.run(self(t), pace{measure: 10 * ms}); err == nil {
 			t.Errorf("%s: %+v", call, s)
@@ -133,7 +134,7 @@ func TestInTurn(t *testing.T) {
 
 // A process that is started listens, uses time, and has ended when stop returns.
 func TestProcess(t *testing.T) {
-	server, err := startServer(self(t), filepath.Join(t.TempDir(), "s"))
+	server, err := startServer(self(t), filepath.Join(t.TempDir(), "s"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,9 +140,17 @@ func (j *job) probe(r *racer.Racer) {
 // longest is longer than any probe of a program that works.
 const longest = time.Minute
 
-func (j *job) target() (t racer.Target) {
+func (j *job) target() racer.Target {
+	var texts []string
 	for _, e := range j.endpoints {
-		t.Candidates = append(t.Candidates, racer.CandidateSpec{Endpoint: e.String()})
+		texts = append(texts, e.String())
+	}
+	return target(texts)
+}
+
+func target(endpoints []string) (t racer.Target) {
+	for _, e := range endpoints {
+		t.Candidates = append(t.Candidates, racer.CandidateSpec{Endpoint: e})
 	}
 	return t
 }

@@ -24,13 +24,15 @@ func startDaemon(dir string) (*process, error) {
 	return startProcess("connrace serve", at, path, "serve", "--listen", at)
 }
 
-// startServer starts a worker that serves RPCs over TCP and at the path.
-func startServer(self, path string) (*process, error) {
+// startServer starts a worker that serves RPCs over TCP and at the path, with the
+// targets of those that only race.
+func startServer(self, path string, targets []string) (*process, error) {
 	at, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	return startProcess("server", at, self, workerCommand, serverWorker, "-tcp", at, "-unix", path)
+	args := []string{self, workerCommand, serverWorker, "-tcp", at, "-unix", path}
+	return startProcess("server", at, append(args, targets...)...)
 }
 
 // freeAddress is one of loopback that nobody listens at.

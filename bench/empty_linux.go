@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -12,14 +13,22 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/connrace/connrace/client"
+	"github.com/connrace/connrace/racer"
 )
 
-// emptyMethod does nothing: what remains is what gRPC and the interceptors cost.
-const emptyMethod = "/bench.Empty/Call"
+const (
+	// emptyMethod does nothing: what remains is what gRPC and the interceptors cost.
+	emptyMethod = "/bench.Empty/Call"
+	// emptyRaceMethod races and says nothing of it: what a Race RPC costs beyond that
+	// is for its messages.
+	emptyRaceMethod = "/bench.Empty/Race"
+)
 
 // empty answers with as many bytes as the first four of the request say.
 type empty struct {
-	reply atomic.Pointer[wrapperspb.BytesValue] // the last one
+	reply   atomic.Pointer[wrapperspb.BytesValue] // the last one
+	racer   *racer.Racer
+	request racer.RaceRequest // of emptyRaceMethod
 }
 
 func (e *empty) answer(request *wrapperspb.BytesValue) (*wrapperspb.BytesValue, error) {
@@ -42,23 +51,41 @@ func (e *empty) register(s grpc.ServiceRegistrar) {
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "bench.Empty",
 		HandlerType: (*any)(nil),
-		Methods:     []grpc.MethodDesc{{MethodName: "Call", Handler: emptyHandler}},
+		Methods: []grpc.MethodDesc{
+			{MethodName: "Call", Handler: emptyHandler(emptyMethod, func(context.Context) error { return nil })},
+			{MethodName: "Race", Handler: emptyHandler(emptyRaceMethod, e.race)},
+		},
 	}, e)
 }
 
-func emptyHandler(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the order is gRPC's
-	request := new(wrapperspb.BytesValue)
-	if err := decode(request); err != nil {
-		return nil, err
+// race is that of a Race RPC with the defaults.
+func (e *empty) race(ctx context.Context) error {
+	result, err := e.racer.Race(ctx, e.request)
+	if err == nil && result.Winner == nil {
+		err = fmt.Errorf("the race was not won: %v", result.End)
 	}
-	info := &grpc.UnaryServerInfo{Server: srv, FullMethod: emptyMethod}
-	return interceptor(ctx, request, info, func(context.Context, any) (any, error) {
-		return srv.(*empty).answer(request)
-	})
+	return err
+}
+
+// emptyHandler has the method do something before it answers.
+func emptyHandler(method string, do func(context.Context) error) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the order is gRPC's
+		request := new(wrapperspb.BytesValue)
+		if err := decode(request); err != nil {
+			return nil, err
+		}
+		info := &grpc.UnaryServerInfo{Server: srv, FullMethod: method}
+		return interceptor(ctx, request, info, func(ctx context.Context, _ any) (any, error) {
+			if err := do(ctx); err != nil {
+				return nil, err
+			}
+			return srv.(*empty).answer(request)
+		})
+	}
 }
 
 // askEmpty takes the sizes of the messages from a race.
-func askEmpty(at string, targets []string) (call, error) {
+func askEmpty(method, at string, targets []string) (call, error) {
 	daemon, err := client.New(at)
 	if err != nil {
 		return nil, err
@@ -76,7 +103,7 @@ func askEmpty(at string, targets []string) (call, error) {
 	request := wrapperspb.Bytes(make([]byte, payload(proto.Size(race))))
 	binary.BigEndian.PutUint32(request.GetValue(), uint32(payload(proto.Size(won))))
 	return func(ctx context.Context) error {
-		return conn.Invoke(ctx, emptyMethod, request, new(wrapperspb.BytesValue))
+		return conn.Invoke(ctx, method, request, new(wrapperspb.BytesValue))
 	}, nil
 }
 

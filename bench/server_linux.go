@@ -13,7 +13,8 @@ import (
 )
 
 // serverWorker answers RPCs until it is ended: what `connrace serve` does, over a Unix
-// socket too, with a method that does nothing.
+// socket too, with a method that does nothing and
+// one that races to the targets and says nothing of it.
 const serverWorker = "server"
 
 func workServer(args []string) (any, error) {
@@ -32,10 +33,12 @@ func workServer(args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	r := racer.New(racer.Config{})
+	methods := empty{racer: r, request: racer.RaceRequest{Target: target(flags.Args()), NoTranscript: true}}
 	s := server.New(server.Config{
-		Racer:    racer.New(racer.Config{}),
+		Racer:    r,
 		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Register: new(empty).register,
+		Register: methods.register,
 	})
 	served := make(chan error)
 	go func() { served <- s.Serve(local) }()
