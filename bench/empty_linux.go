@@ -69,7 +69,7 @@ func (e *empty) race(ctx context.Context) error {
 
 // emptyHandler has the method do something before it answers.
 func emptyHandler(method string, do func(context.Context) error) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the order is gRPC's
+	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		request := new(wrapperspb.BytesValue)
 		if err := decode(request); err != nil {
 			return nil, err
