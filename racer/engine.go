@@ -162,8 +162,9 @@ func (e *engine) onlyRouted() addrsel.Family {
 	if len(e.plan.cfg.Questions) == 0 || e.plan.cfg.Ranking.PreferredFamily != addrsel.FamilyAny {
 		return addrsel.FamilyAny
 	}
-	source6, _ := e.racer.source(anywhere6)
-	source4, _ := e.racer.source(anywhere4)
+	via := e.plan.manner.via()
+	source6, _ := e.racer.source(anywhere6, via)
+	source4, _ := e.racer.source(anywhere4, via)
 	switch {
 	case source6.IsValid() == source4.IsValid():
 		return addrsel.FamilyAny
@@ -390,7 +391,7 @@ func (e *engine) gather(o origin, addr netip.Addr) fact {
 	}
 	f.allowed = allowed
 	if f.source = e.plan.manner.bound(family); !f.source.IsValid() {
-		f.source, f.bits = e.racer.source(f.endpoint.Addr())
+		f.source, f.bits = e.racer.source(f.endpoint.Addr(), e.plan.manner.via())
 	}
 	return f
 }

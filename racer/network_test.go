@@ -14,6 +14,7 @@ import (
 
 	"github.com/connrace/connrace/internal/admit"
 	"github.com/connrace/connrace/internal/connect"
+	"github.com/connrace/connrace/internal/netstate"
 	"github.com/connrace/connrace/internal/policy"
 	"github.com/connrace/connrace/internal/resolve"
 	"github.com/connrace/connrace/racer/sched"
@@ -125,7 +126,7 @@ var (
 	source6 = netip.MustParseAddr("2001:db8::99")
 )
 
-func (n *network) source(dst netip.Addr) (netip.Addr, int) {
+func (n *network) source(dst netip.Addr, _ netstate.Via) (netip.Addr, int) {
 	switch {
 	case slices.ContainsFunc(n.unrouted, func(p netip.Prefix) bool { return p.Contains(dst) }):
 		return netip.Addr{}, 0
@@ -274,7 +275,7 @@ type conn struct {
 func (n *network) connection(to netip.Addr, h host) net.Conn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	from, _ := n.source(to)
+	from, _ := n.source(to, netstate.Via{})
 	port := 40000 + uint16(to.As16()[15]) // the same on each run
 	c := &conn{local: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, port)), fragile: h.fragile}
 	n.conns = append(n.conns, c)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"unicode/utf8"
 
+	"github.com/connrace/connrace/internal/netstate"
 	"github.com/connrace/connrace/racer/addrsel"
 	"github.com/connrace/connrace/racer/sched"
 )
@@ -42,6 +43,11 @@ func (m *manner) bound(f addrsel.Family) netip.Addr {
 		return m.source.IPv4
 	}
 	return m.source.IPv6
+}
+
+// via is what the routes choose by, beside the destination.
+func (m *manner) via() netstate.Via {
+	return netstate.Via{Interface: m.source.Interface, Mark: m.source.Mark}
 }
 
 // origin says where a candidate comes from.

@@ -44,9 +44,9 @@ type Racer struct {
 	shares   shares
 }
 
-// sourceFunc tells the address this host would send from to dst and the length
-// of its prefix; the zero address: none.
-type sourceFunc func(dst netip.Addr) (src netip.Addr, bits int)
+// sourceFunc tells the address this host would send from to dst on the way that was
+// asked for, and the length of its prefix; the zero address: none.
+type sourceFunc func(dst netip.Addr, via netstate.Via) (src netip.Addr, bits int)
 
 // New returns a Racer. It panics on limits that Check finds fault with.
 func New(cfg Config) *Racer {

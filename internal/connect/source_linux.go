@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/connrace/connrace/internal/rawsock"
 )
 
 // maxDSCP is the highest that six bits hold (RFC 2474 section 3).
@@ -44,10 +46,7 @@ func (s Source) leaveThrough(fd int) error {
 	if s.Interface == "" {
 		return nil
 	}
-	err := error(unix.ENODEV)
-	if len(s.Interface) < unix.IFNAMSIZ { // the kernel would take the beginning for the name
-		err = unix.BindToDevice(fd, s.Interface)
-	}
+	err := rawsock.LeaveThrough(fd, s.Interface)
 	switch {
 	case errors.Is(err, unix.ENODEV):
 		return refusal(err, "this host has no interface %q; give one that `ip link` lists", s.Interface)
@@ -60,7 +59,7 @@ func (s Source) leaveThrough(fd int) error {
 // mark sets what packets carry: the mark for this host's routing, the DSCP for all.
 func (s Source) mark(fd, family int) error {
 	if s.Mark != 0 {
-		err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(s.Mark))
+		err := rawsock.Mark(fd, s.Mark)
 		if errors.Is(err, unix.EPERM) {
 			return refusal(err, "packets may not be marked; give this process CAP_NET_ADMIN, or CAP_NET_RAW from Linux 5.17 on")
 		} else if err != nil {

@@ -11,7 +11,7 @@ import (
 type routes struct{}
 
 // source is the address packets to dst would leave from; the zero address: none.
-func (routes) source(dst netip.AddrPort) netip.Addr {
+func (routes) source(dst netip.AddrPort, _ Via) netip.Addr {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(dst))
 	if err != nil {
 		return netip.Addr{}

@@ -14,9 +14,22 @@ import (
 type Sources struct {
 	mu       sync.Mutex
 	routes   routes
-	found    map[netip.Addr]source // by destination
-	prefixes []netip.Prefix        // of this host's addresses
-	read     time.Time             // when the oldest of all that was read
+	found    map[way]source
+	prefixes []netip.Prefix // of this host's addresses
+	read     time.Time      // when the oldest of all that was read
+}
+
+// Via is what a caller adds to what the routes choose by. The zero value: nothing. Other
+// systems than Linux know neither.
+type Via struct {
+	Interface string // that packets leave through (SO_BINDTODEVICE)
+	Mark      uint32 // of packets, for the routing policy (SO_MARK)
+}
+
+// way is what a source depends on.
+type way struct {
+	dst netip.Addr
+	via Via
 }
 
 // source is an address of this host and the length of its prefix.
@@ -29,29 +42,30 @@ const (
 	// fresh is how old it may be: RFC 6724 section 8 lets an order of addresses be a
 	// second old.
 	fresh = time.Second
-	// maxFound bounds what is kept: 64 KB.
+	// maxFound bounds what is kept: 128 KB.
 	maxFound = 1024
 )
 
 // For returns the address the kernel would send from to dst, and the length of
-// its prefix (0: unknown). The zero address says there is none: no route. It
-// connects a UDP socket, which sends no packet. What it has found may be a second
-// old; that there is no route never is, so that a new one serves at once.
-func (s *Sources) For(dst netip.Addr) (src netip.Addr, bits int) {
-	dst = dst.Unmap()
+// its prefix (0: unknown). The zero address says there is none: no route, or the way is
+// none that this process may choose. It connects a UDP socket, which sends no packet.
+// What it has found may be a second old; that there is no route never is, so that a new
+// one serves at once.
+func (s *Sources) For(dst netip.Addr, via Via) (src netip.Addr, bits int) {
+	asked := way{dst.Unmap(), via}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refresh()
-	if known, ok := s.found[dst]; ok {
+	if known, ok := s.found[asked]; ok {
 		return known.addr, known.bits
 	}
 	// RFC 6724 section 8: the port plays no part in the choice.
-	src = s.routes.source(netip.AddrPortFrom(dst, 9))
+	src = s.routes.source(netip.AddrPortFrom(asked.dst, 9), via)
 	if !src.IsValid() {
 		return src, 0
 	}
 	bits = s.bits(src)
-	s.keep(dst, source{src, bits})
+	s.keep(asked, source{src, bits})
 	return src, bits
 }
 
@@ -64,14 +78,14 @@ func (s *Sources) refresh() {
 	s.prefixes, s.read = hostPrefixes(s.prefixes[:0]), time.Now()
 }
 
-func (s *Sources) keep(dst netip.Addr, src source) {
+func (s *Sources) keep(asked way, src source) {
 	if s.found == nil {
-		s.found = make(map[netip.Addr]source)
+		s.found = make(map[way]source)
 	}
 	if len(s.found) >= maxFound {
 		clear(s.found)
 	}
-	s.found[dst] = src
+	s.found[asked] = src
 }
 
 // Close lets go of what is kept. It may be used after that.

@@ -10,7 +10,7 @@ import (
 
 func wantSource(t *testing.T, s *Sources, dst, src string, bits int) {
 	t.Helper()
-	got, gotBits := s.For(netip.MustParseAddr(dst))
+	got, gotBits := s.For(netip.MustParseAddr(dst), Via{})
 	if got != netip.MustParseAddr(src) || gotBits != bits {
 		t.Errorf("to %s it is %s/%d, want %s/%d", dst, got, gotBits, src, bits)
 	}
@@ -41,7 +41,7 @@ func TestSourcesOfLoopback(t *testing.T) {
 // The kernel takes no link-local address without a zone, so there is never a
 // source for one.
 func TestNoSource(t *testing.T) {
-	if src, bits := new(Sources).For(netip.MustParseAddr("fe80::1")); src.IsValid() || bits != 0 {
+	if src, bits := new(Sources).For(netip.MustParseAddr("fe80::1"), Via{}); src.IsValid() || bits != 0 {
 		t.Errorf("it is %s/%d, want none", src, bits)
 	}
 }
@@ -56,7 +56,7 @@ func TestSourcesAreTheKernels(t *testing.T) {
 	s := new(Sources)
 	for _, dst := range abroad {
 		want := kernelSource(dst)
-		src, bits := s.For(netip.MustParseAddr(dst))
+		src, bits := s.For(netip.MustParseAddr(dst), Via{})
 		if src != want {
 			t.Errorf("to %s it is %s, the kernel takes %s", dst, src, want)
 		}
@@ -117,22 +117,37 @@ func TestSourcesAreKeptForASecond(t *testing.T) {
 	s := new(Sources)
 	dst := netip.MustParseAddr("127.0.0.1")
 	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
-	s.read = time.Now().Add(time.Minute)                        // so that this takes as long as it may
-	s.found[dst] = source{netip.MustParseAddr("127.0.0.9"), 24} // the route has been another
+	s.read = time.Now().Add(time.Minute)                                  // so that this takes as long as it may
+	s.found[way{dst: dst}] = source{netip.MustParseAddr("127.0.0.9"), 24} // the route has been another
 	wantSource(t, s, "127.0.0.1", "127.0.0.9", 24)
 	wantSource(t, s, "::ffff:127.0.0.1", "127.0.0.9", 24)
 	wantSource(t, s, "127.0.0.2", "127.0.0.1", 8)
 	s.read = time.Now().Add(-fresh - time.Millisecond)
 	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
-	s.found[dst] = source{netip.MustParseAddr("127.0.0.9"), 24}
+	s.found[way{dst: dst}] = source{netip.MustParseAddr("127.0.0.9"), 24}
 	s.Close()
 	wantSource(t, s, "127.0.0.1", "127.0.0.1", 8)
+}
+
+// What is found on one way is kept for that way alone.
+func TestSourcesAreKeptByTheWay(t *testing.T) {
+	s, dst := new(Sources), netip.MustParseAddr("127.0.0.1")
+	s.For(dst, Via{})
+	s.read = time.Now().Add(time.Minute) // so that this takes as long as it may
+	for i, via := range []Via{{}, {Interface: "a"}, {Mark: 1}, {Interface: "a", Mark: 1}} {
+		s.found[way{dst, via}] = source{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), i}
+	}
+	for i, via := range []Via{{}, {Interface: "a"}, {Mark: 1}, {Interface: "a", Mark: 1}} {
+		if got, bits := s.For(dst, via); got != netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) || bits != i {
+			t.Errorf("through %+v it is %s/%d", via, got, bits)
+		}
+	}
 }
 
 // That there was no route is not kept: a host that gets one can use it at once.
 func TestNoSourceIsNotKept(t *testing.T) {
 	s := new(Sources)
-	s.For(netip.MustParseAddr("fe80::1"))
+	s.For(netip.MustParseAddr("fe80::1"), Via{})
 	if len(s.found) != 0 {
 		t.Errorf("%v are kept, want none", s.found)
 	}
@@ -141,7 +156,7 @@ func TestNoSourceIsNotKept(t *testing.T) {
 // A scan of many destinations does not fill the memory, nor does it cost an answer.
 func TestSourcesKeptAreBounded(t *testing.T) {
 	s, dst := new(Sources), netip.MustParseAddr("127.1.0.0")
-	s.For(dst)
+	s.For(dst, Via{})
 	s.read = time.Now().Add(time.Minute) // so that this takes as long as it may
 	for range 2*maxFound + 2 {
 		wantSource(t, s, dst.String(), "127.0.0.1", 8)

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Connect begins a handshake, or sets a UDP socket's peer. The call cannot block, so the scheduler need not
-// know of it.
+// Connect begins a handshake, or sets a UDP socket's peer.
 func Connect(fd int, to netip.AddrPort) unix.Errno {
 	if to.Addr().Is4() {
 		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: networkOrder(to.Port()), Addr: to.Addr().As4()}

@@ -733,7 +733,7 @@ func (*FirstByteCheck) Descriptor() ([]byte, []int) {
 }
 
 // SourceOptions say where attempts leave from. Unset: where the routes of the daemon's
-// host send them.
+// host send them. The order of the candidates and their source_address follow from it.
 type SourceOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Addresses of the daemon's host to connect from, one of each family at most.

@@ -1,0 +1,94 @@
+package racer
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/connrace/connrace/internal/netlab/netlabtest"
+	"github.com/connrace/connrace/racer/addrsel"
+	"github.com/connrace/connrace/racer/sched"
+)
+
+// byway gives this host a second way out, which only an interface or a mark leads to,
+// with addresses of its own.
+func byway(t *testing.T, name string, mark uint32, addrs ...netip.Prefix) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: name + "-far"}))
+	link, err := netlink.LinkByName(name)
+	must(t, err)
+	t.Cleanup(func() { must(t, netlink.LinkDel(link)) })
+	far, err := netlink.LinkByName(name + "-far")
+	must(t, err)
+	must(t, netlink.LinkSetUp(far)) // else the near end has no carrier, and its addresses no use
+	must(t, netlink.LinkSetUp(link))
+	const table = 100
+	for _, p := range addrs {
+		family, all, bits := netlink.FAMILY_V4, net.IPv4zero, 32
+		if p.Addr().Is6() {
+			family, all, bits = netlink.FAMILY_V6, net.IPv6zero, 128
+		}
+		own := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), bits)}
+		must(t, netlink.AddrAdd(link, &netlink.Addr{IPNet: own, Flags: 0x02})) // IFA_F_NODAD: of use at once
+		everywhere := &net.IPNet{IP: all, Mask: net.CIDRMask(0, bits)}
+		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: everywhere, Table: table, Family: family}))
+		rule := netlink.NewRule()
+		rule.Family, rule.Table, rule.Mark = family, table, mark
+		must(t, netlink.RuleAdd(rule))
+		t.Cleanup(func() { must(t, netlink.RuleDel(rule)) })
+	}
+}
+
+// The source shown, which the order goes by, is the one that packets have on the way
+// that was asked for. A way that is not there has none, and says so when it is tried.
+func TestSourceOfTheWayThatWasAskedFor(t *testing.T) {
+	netlabtest.Need(t)
+	const mark = 77
+	own4, own6 := netip.MustParsePrefix("192.0.2.9/24"), netip.MustParsePrefix("2001:db8:9::9/64")
+	byway(t, "way1", mark, own4, own6)
+	target := Target{Candidates: []CandidateSpec{{Endpoint: "192.0.2.80:80"}, {Endpoint: "[2001:db8:9::80]:80"}, {Endpoint: "203.0.113.80:80"}, {Endpoint: "[2001:db8:a::80]:80"}}}
+	r := New(Config{})
+	defer r.Close()
+	for _, c := range []struct {
+		what   string
+		source Source
+		known  [4]bool // which candidates have one
+	}{
+		{"nothing", Source{}, [4]bool{true, true, false, false}},
+		{"no interface", Source{Interface: "way2"}, [4]bool{}},
+		// Linux takes all IPv4 for on-link that no route leads to through the interface.
+		{"the interface", Source{Interface: "way1"}, [4]bool{true, true, true, false}},
+		{"the mark", Source{Mark: mark}, [4]bool{true, true, true, true}},
+		{"both", Source{Interface: "way1", Mark: mark}, [4]bool{true, true, true, true}},
+		{"another mark", Source{Mark: mark + 1}, [4]bool{true, true, false, false}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			result, err := r.ResolveAndRank(t.Context(), RankRequest{Target: target, Options: Options{Source: c.source}})
+			must(t, err)
+			for _, x := range result.Candidates {
+				want := netip.Addr{}
+				if c.known[x.Index] {
+					want = own4.Addr()
+					if x.Family() == addrsel.FamilyIPv6 {
+						want = own6.Addr()
+					}
+				}
+				if x.Source != want {
+					t.Errorf("to %s it is %s, want %s", x.Endpoint, x.Source, want)
+				}
+			}
+		})
+	}
+	race, err := r.Race(t.Context(), RaceRequest{Target: target, Options: Options{Source: Source{Interface: "way2"}}})
+	must(t, err)
+	for _, x := range race.Candidates {
+		if f := x.Attempts[0].Failure; f.Fault != sched.FaultHost || !strings.Contains(f.Text, `no interface "way2"`) {
+			t.Errorf("the failure is %+v", f)
+		}
+	}
+}
