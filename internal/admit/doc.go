@@ -17,12 +17,23 @@
 // Whose turn it is, among the attempts all of whose budgets allow it: callers take
 // turns (who was granted something goes to the end), within a caller races take
 // turns, within a race attempts go in the order in which they asked. An attempt
-// that a budget of its own forbids is passed over and keeps its turn, and holds
-// nobody back. So while an attempt's other budgets are free, each other caller goes
-// before it at most once for each attempt of its own caller that does. What nothing
-// here promises: an attempt that needs two crowded budgets with no place free in
-// both at once waits on, because keeping one of them for it would hold others back.
-// The race's own time limit ends that.
+// that a budget of its own forbids is passed over, keeps its place in that order, and
+// holds nobody back.
+//
+// Nobody is passed over for ever. Of the attempts of one caller that wait, the one
+// that asked first is its eldest. When 4 of its caller have gone before it, and should
+// have come after it, it keeps the turn its caller has then, whatever else the caller
+// is granted. So when all its budgets but its caller's allow it, each other caller
+// goes before it at most twice. If then it lacks a place or a token of its caller, the
+// next one that comes is kept for it, and it starts when the others allow it again.
+//
+// What the eldest waits for is therefore, at most: 4 grants to its caller; with n other
+// callers in line, 2n+1 times that its destination, its prefix and the room have
+// something free for it; the next place and token of its caller; and once more that
+// the others have something free. Then the next one of its caller is the eldest.
+//
+// What that costs is one place of the caller itself, while it is kept, and only where
+// the caller and the destination or prefix are both crowded. Nobody else pays.
 //
 // A Room may be used from any goroutine. It starts none, but for the timer that
 // goes off when the next token is due. One mutex guards it.

@@ -21,8 +21,10 @@ type dumbRoom struct {
 	callerTurn  map[string]int
 	served      map[string]int
 	raceTurn    map[int]int
+	passed      map[string]int // attempts of a caller that went before its eldest and should not have
 	buckets     map[string]*bucket
 	granted     []grant
+	onTake      func(a *dumbAttempt) // before it takes its places
 }
 
 type dumbAttempt struct {
@@ -31,7 +33,9 @@ type dumbAttempt struct {
 	to       netip.AddrPort
 	held     bool
 	turn     int
-	number   int
+	number   int  // 0: it did not wait
+	keeps    int  // its caller's turn that it keeps; 0: none
+	missed   bool // it lacked only a place of its caller when that turn had come
 }
 
 // grant is one line of the log that both rooms write.
@@ -46,7 +50,8 @@ type bucket struct{ level, size, rate int }
 func newDumb(limits Limits, descriptors int) *dumbRoom {
 	return &dumbRoom{
 		limits: limits, descriptors: descriptors, callerTurn: map[string]int{},
-		served: map[string]int{}, raceTurn: map[int]int{}, buckets: map[string]*bucket{},
+		served: map[string]int{}, raceTurn: map[int]int{}, passed: map[string]int{},
+		buckets: map[string]*bucket{}, onTake: func(*dumbAttempt) {},
 	}
 }
 
@@ -56,7 +61,7 @@ func (d *dumbRoom) tick() {
 	for _, b := range d.buckets {
 		before := b.level
 		b.level = min(b.level+b.rate, b.size)
-		came = came || before < 1000 && b.level >= 1000
+		came = came || b.level/1000 > before/1000
 	}
 	if came {
 		d.grantAll()
@@ -77,12 +82,12 @@ func (d *dumbRoom) waiting(caller string) int {
 	return d.count(func(a *dumbAttempt) bool { return !a.held && (caller == "" || a.caller == caller) })
 }
 
-func slashed(a netip.Addr) string {
+func slashed(a netip.Addr) netip.Prefix {
 	bits := 48
 	if a.Unmap().Is4() {
 		bits = 24
 	}
-	return netip.PrefixFrom(a.Unmap(), bits).Masked().String()
+	return netip.PrefixFrom(a.Unmap(), bits).Masked()
 }
 
 func (d *dumbRoom) bucket(key string, perSecond, burst int) *bucket {
@@ -104,12 +109,18 @@ func (d *dumbRoom) bucketsOf(a *dumbAttempt) []*bucket {
 		d.bucket("room", l.PerSecond, tenth(l.PerSecond)),
 		d.bucket("caller "+a.caller, l.CallerPerSecond, tenth(l.CallerPerSecond)),
 		d.bucket("to "+a.to.String(), l.DestinationPerSecond, hundredth(l.DestinationPerSecond)),
-		d.bucket("in "+slashed(a.to.Addr()), l.PrefixPerSecond, tenth(l.PrefixPerSecond)),
+		d.bucket("in "+slashed(a.to.Addr()).String(), l.PrefixPerSecond, tenth(l.PrefixPerSecond)),
 	}
 }
 
 // forbids returns the first reason why a may not start.
 func (d *dumbRoom) forbids(a *dumbAttempt) sched.DeferReason {
+	return append(d.lacks(a), 0)[0]
+}
+
+// lacks returns all reasons why a may not start.
+func (d *dumbRoom) lacks(a *dumbAttempt) (all []sched.DeferReason) {
+	kept := d.count(func(b *dumbAttempt) bool { return b.missed && !b.held && b.caller == a.caller && b != a })
 	l, buckets := d.limits, d.bucketsOf(a)
 	held := func(like func(*dumbAttempt) bool) int {
 		return d.count(func(b *dumbAttempt) bool { return b.held && like(b) })
@@ -125,25 +136,61 @@ func (d *dumbRoom) forbids(a *dumbAttempt) sched.DeferReason {
 		{sched.DeferDescriptors, d.descriptors == 0 || whole < d.descriptors},
 		{sched.DeferInFlight, l.InFlight == 0 || whole < l.InFlight},
 		{sched.DeferRate, buckets[0].level >= 1000},
-		{sched.DeferCallerInFlight, l.CallerInFlight == 0 || caller < l.CallerInFlight},
-		{sched.DeferCallerRate, buckets[1].level >= 1000},
+		{sched.DeferCallerInFlight, l.CallerInFlight == 0 || caller+kept < l.CallerInFlight},
+		{sched.DeferCallerRate, buckets[1].level >= 1000+1000*min(kept, l.CallerPerSecond)},
 		{sched.DeferDestinationInFlight, l.DestinationInFlight == 0 || destination < l.DestinationInFlight},
 		{sched.DeferDestinationRate, buckets[2].level >= 1000},
 		{sched.DeferPrefixInFlight, l.PrefixInFlight == 0 || prefix < l.PrefixInFlight},
 		{sched.DeferPrefixRate, buckets[3].level >= 1000},
 	} {
 		if !budget.allowed {
-			return budget.reason
+			all = append(all, budget.reason)
 		}
 	}
-	return 0
+	return all
+}
+
+// lacksItsCaller says whether all that a lacks is a place or a token of its caller.
+func (d *dumbRoom) lacksItsCaller(a *dumbAttempt) bool {
+	all := d.lacks(a)
+	return len(all) > 0 && !slices.ContainsFunc(all, func(why sched.DeferReason) bool {
+		return why != sched.DeferCallerInFlight && why != sched.DeferCallerRate
+	})
+}
+
+// eldest returns the attempt of a caller that waits and asked first, or nil.
+func (d *dumbRoom) eldest(caller string) *dumbAttempt {
+	var eldest *dumbAttempt
+	for _, a := range d.all {
+		if !a.held && a.caller == caller && (eldest == nil || a.number < eldest.number) {
+			eldest = a
+		}
+	}
+	return eldest
+}
+
+// pass lets the eldest keep its caller's turn when a is one too many to go before it.
+func (d *dumbRoom) pass(a *dumbAttempt) {
+	e := d.eldest(a.caller)
+	if e == nil || a.number != 0 && (a.number < e.number || a.turn < e.turn) {
+		return
+	}
+	d.passed[a.caller]++
+	if d.passed[a.caller] == patience {
+		e.keeps = d.callerTurn[a.caller]
+	}
 }
 
 func (d *dumbRoom) take(a *dumbAttempt) {
+	d.onTake(a)
+	if a == d.eldest(a.caller) {
+		d.passed[a.caller] = 0
+	}
 	for _, b := range d.bucketsOf(a) {
 		b.level -= 1000
 	}
 	a.held = true
+	d.pass(a)
 	d.turns++
 	d.callerTurn[a.caller] = d.turns
 }
@@ -154,6 +201,11 @@ func (d *dumbRoom) grantAll() {
 		for _, a := range d.all {
 			if !a.held && d.forbids(a) == 0 && (best == nil || d.order(a, best) < 0) {
 				best = a
+			}
+		}
+		for _, a := range d.all {
+			if a.keeps > 0 && !a.held && d.lacksItsCaller(a) && (best == nil || d.order(a, best) < 0) {
+				a.missed = true
 			}
 		}
 		if best == nil {
@@ -167,7 +219,7 @@ func (d *dumbRoom) grantAll() {
 
 func (d *dumbRoom) order(a, b *dumbAttempt) int {
 	return cmp.Or(
-		cmp.Compare(d.callerTurn[a.caller], d.callerTurn[b.caller]),
+		cmp.Compare(cmp.Or(a.keeps, d.callerTurn[a.caller]), cmp.Or(b.keeps, d.callerTurn[b.caller])),
 		cmp.Compare(a.turn, b.turn),
 		cmp.Compare(a.number, b.number),
 	)
@@ -200,7 +252,13 @@ func (d *dumbRoom) wait(a *dumbAttempt) {
 
 // drop ends the attempts of a race that which names.
 func (d *dumbRoom) drop(race int, which func(id int) bool) {
-	d.all = slices.DeleteFunc(d.all, func(a *dumbAttempt) bool { return a.race == race && which(a.id) })
+	gone := func(a *dumbAttempt) bool { return a.race == race && which(a.id) }
+	for _, a := range d.all {
+		if gone(a) && a == d.eldest(a.caller) {
+			d.passed[a.caller] = 0
+		}
+	}
+	d.all = slices.DeleteFunc(d.all, gone)
 	d.grantAll()
 }
 

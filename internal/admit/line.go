@@ -6,7 +6,9 @@ import "time"
 // destinations, a destination's attempts of this caller. All attempts below a node
 // share its budget, the node's gate. When a node stands first and its gate forbids
 // it, it is parked there with all below it, and put back when the budget may allow
-// an attempt again.
+// an attempt again. An eldest that keeps its turn (see eldest.go) is in the same
+// tree: in lines of the room's own for prefix and destination, and its caller's
+// budget is the gate of the attempt itself.
 //
 // So what a wake-up costs does not depend on how many attempts wait, but on how many
 // lines wait at the budget that opened: at a destination one for each caller with
@@ -17,7 +19,7 @@ import "time"
 type node struct {
 	key    key
 	parent *node
-	gate   *meter // the budget all below share; nil: none
+	gate   *gate // of the budget all below share; nil: none
 	ready  heap[*node]
 	below  int // attempts that wait here
 	place  place
@@ -88,11 +90,11 @@ func (n *node) adjust() {
 // branch is the key of a node below a caller: a gate within a parent.
 type branch struct {
 	parent *node
-	gate   *meter
+	gate   *gate
 }
 
 // child returns the line of a gate within parent.
-func (r *Room) child(parent *node, gate *meter) *node {
+func (r *Room) child(parent *node, gate *gate) *node {
 	n := r.branches[branch{parent, gate}]
 	if n == nil {
 		n = r.nodes.get()
@@ -104,7 +106,11 @@ func (r *Room) child(parent *node, gate *meter) *node {
 
 // join lets an attempt wait.
 func (r *Room) join(a *attempt) {
-	a.leaf.parent = r.child(r.child(&a.race.caller.line, a.budgets[ofPrefix]), a.budgets[ofDestination])
+	within := &a.race.caller.line
+	if a.keepsTurn() {
+		within = &r.line
+	}
+	a.leaf.parent = r.child(r.child(within, gateOf(a.budgets[ofPrefix])), gateOf(a.budgets[ofDestination]))
 	for n := a.leaf.parent; n != nil; n = n.parent {
 		n.below++
 	}
@@ -114,9 +120,13 @@ func (r *Room) join(a *attempt) {
 // quit takes an attempt out of the line, and lines without attempts with it.
 func (r *Room) quit(a *attempt) {
 	line := a.leaf.parent
-	a.leaf.place = nowhere
-	line.ready.remove(&a.leaf)
-	line.adjust()
+	if a.leaf.place == parked {
+		r.unpark(&a.leaf)
+	} else {
+		a.leaf.place = nowhere
+		line.ready.remove(&a.leaf)
+		line.adjust()
+	}
 	for line != nil {
 		parent := line.parent
 		line.below--
@@ -168,6 +178,9 @@ func (r *Room) settle(n *node, now time.Duration) {
 		if c.gate != nil && c.gate.forbids(now) != 0 {
 			n.ready.remove(c)
 			r.park(c, now)
+			if c.is != nil {
+				c.is.keepPlace()
+			}
 			continue
 		}
 		r.settle(c, now)
@@ -183,53 +196,4 @@ func (r *Room) settle(n *node, now time.Duration) {
 			n.ready.fix(c.at)
 		}
 	}
-}
-
-func (r *Room) park(n *node, now time.Duration) {
-	m := n.gate
-	n.place, n.at = parked, len(m.parked)
-	m.parked = append(m.parked, n)
-	r.open(m, now)
-}
-
-func (r *Room) unpark(n *node) {
-	m := n.gate
-	last := len(m.parked) - 1
-	m.parked[n.at] = m.parked[last]
-	m.parked[n.at].at = n.at
-	m.parked[last] = nil
-	m.parked = m.parked[:last]
-	n.place = nowhere
-	if last == 0 && m.scheduled {
-		m.scheduled = false
-		r.due.remove(m)
-	}
-}
-
-// open puts back what is parked at a budget that allows an attempt, and looks again
-// when one that only lacks a token will have it.
-func (r *Room) open(m *meter, now time.Duration) {
-	if len(m.parked) == 0 {
-		return
-	}
-	switch m.forbids(now) {
-	case 0:
-		r.unparkAll(m)
-	case m.quota.byRate:
-		if !m.scheduled {
-			m.scheduled, m.due = true, m.nextToken()
-			r.due.push(m)
-		}
-	}
-}
-
-func (r *Room) unparkAll(m *meter) {
-	for _, n := range m.parked {
-		n.place = nowhere
-		if n.parent != nil && len(n.ready) > 0 {
-			n.stand()
-		}
-	}
-	clear(m.parked)
-	m.parked = m.parked[:0]
 }

@@ -23,66 +23,26 @@ type meter struct {
 	// users are the attempts that hold or await a place, of a caller its races. A
 	// meter nobody uses is forgotten as soon as it owes nothing.
 	users      int
-	next, prev *meter // in the list of those nobody uses
+	neighbours links[*meter] // in the list of those nobody uses
 
-	parked    []*node // lines that may not go on before this budget allows it
-	due       time.Duration
-	scheduled bool // it stands in Room.due, at position, because of due
-	position  int
+	gate
 }
 
-func (m *meter) before(other *meter) bool { return m.due < other.due }
-func (m *meter) index() *int              { return &m.position }
+func (m *meter) links() *links[*meter] { return &m.neighbours }
 
-// forbids returns why nothing may start now, or 0.
-func (m *meter) forbids(now time.Duration) sched.DeferReason {
-	switch q := m.quota; {
-	case q.descriptors > 0 && m.inFlight >= q.descriptors:
-		return sched.DeferDescriptors
-	case q.inFlight > 0 && m.inFlight >= q.inFlight:
-		return q.byCount
-	case q.interval > 0 && now < m.nextToken():
-		return q.byRate
+// gateOf returns where lines wait for a budget; nil if there is none.
+func gateOf(m *meter) *gate {
+	if m == nil {
+		return nil
 	}
-	return 0
+	return &m.gate
 }
-
-// nextToken is when the rate allows the next attempt.
-func (m *meter) nextToken() time.Duration { return m.settled - m.quota.slack }
 
 func (m *meter) take(now time.Duration) {
 	m.inFlight++
 	if m.quota.interval > 0 {
 		m.settled = max(m.settled, now) + m.quota.interval
 	}
-}
-
-// idle are the meters nobody uses that still owe tokens, roughly in the order in
-// which they will have paid.
-type idle struct{ first, last *meter }
-
-func (l *idle) add(m *meter) {
-	m.prev = l.last
-	if l.last == nil {
-		l.first = m
-	} else {
-		l.last.next = m
-	}
-	l.last = m
-}
-
-func (l *idle) remove(m *meter) {
-	if m.prev == nil {
-		l.first = m.next
-	} else {
-		m.prev.next = m.next
-	}
-	if m.next == nil {
-		l.last = m.prev
-	} else {
-		m.next.prev = m.prev
-	}
-	m.next, m.prev = nil, nil
 }
 
 // use returns the meter of a key with one more user. No quota: no meter.
@@ -93,7 +53,7 @@ func use[K comparable](r *Room, all map[K]*meter, key K, s scope) *meter {
 	m := all[key]
 	if m == nil {
 		m = r.meters.get()
-		m.quota, m.scope = &r.quotas[s], s
+		m.quota, m.scope, m.budget = &r.quotas[s], s, m
 		all[key] = m
 	} else if m.users == 0 {
 		r.idle[s].remove(m)
@@ -129,7 +89,7 @@ func (r *Room) forget(m *meter) {
 }
 
 func (r *Room) recycle(m *meter) {
-	*m = meter{parked: m.parked[:0]}
+	*m = meter{gate: gate{parked: m.parked[:0]}}
 	r.meters.put(m)
 }
 

@@ -43,7 +43,8 @@ func (r *Room) visit(c *caller, name string) *caller {
 	if c == nil {
 		c = &caller{name: name}
 		c.budget = meter{quota: &r.quotas[ofCaller], scope: ofCaller, owner: c}
-		c.line = node{parent: &r.line, gate: &c.budget, turns: true}
+		c.budget.budget, c.forEldest.budget = &c.budget, &c.budget
+		c.line = node{parent: &r.line, gate: &c.budget.gate, turns: true}
 		r.callers[name] = c
 	} else if c.budget.users == 0 {
 		r.idle[ofCaller].remove(&c.budget)

@@ -21,7 +21,9 @@ type Room struct {
 	callers      map[string]*caller
 	destinations map[netip.AddrPort]*meter
 	prefixes     map[netip.Prefix]*meter
-	idle         [scopes]idle
+	// idle are the budgets nobody uses that still owe tokens, roughly in the order in
+	// which they will have paid.
+	idle [scopes]list[*meter]
 
 	line     node
 	branches map[branch]*node
@@ -29,7 +31,7 @@ type Room struct {
 	asked    uint64 // attempts that had to wait
 	pulse    pulse
 
-	due   heap[*meter] // those that have their next token at a time somebody waits for
+	due   heap[*gate] // those that have their next token at a time somebody waits for
 	timer *time.Timer
 	armed time.Duration // when the timer goes off, or went off last
 
@@ -43,7 +45,10 @@ type caller struct {
 	name       string
 	budget     meter
 	line       node
-	served     uint64 // the latest turn any of its races has had in the line
+	served     uint64         // the latest turn any of its races has had in the line
+	queue      list[*attempt] // those that wait, in the order in which they asked: the first is the eldest
+	passed     int            // how many have gone before the eldest that should come after it; at most patience
+	forEldest  gate           // where the eldest waits for the caller's budget when it keeps its turn
 	waiting    int
 	waitingFor [reasons]int
 }
@@ -55,7 +60,10 @@ type attempt struct {
 	budgets [scopes]*meter    // nil: no limit
 	why     sched.DeferReason // it waits, or had to; 0: not
 	held    bool              // it holds a place in each of its budgets
+	key     key               // its order among those of its caller; zero: it did not wait
 	leaf    node
+
+	neighbours links[*attempt] // of those of its caller that wait
 }
 
 // New returns an empty room. Limits must have passed Check. Descriptors is how many
@@ -67,7 +75,8 @@ func New(limits Limits, descriptors int) *Room {
 		prefixes: map[netip.Prefix]*meter{}, branches: map[branch]*node{},
 	}
 	r.whole.quota = &r.quotas[wholeRoom]
-	r.line.gate = &r.whole
+	r.whole.budget = &r.whole
+	r.line.gate = &r.whole.gate
 	return r
 }
 
@@ -106,10 +115,9 @@ func (r *Room) advance(now time.Duration) {
 		return
 	}
 	for len(r.due) > 0 && r.due[0].due <= now {
-		m := r.due[0]
-		m.scheduled = false
-		r.due.remove(m)
-		r.open(m, now)
+		g := r.due[0]
+		r.unschedule(g)
+		r.open(g, now)
 	}
 	for a := r.first(now); a != nil; a = r.first(now) {
 		r.serve(a, now)
@@ -119,9 +127,9 @@ func (r *Room) advance(now time.Duration) {
 
 // serve grants an attempt that has waited.
 func (r *Room) serve(a *attempt, now time.Duration) {
-	r.withdraw(a)
+	r.withdraw(a, now)
 	c := a.race.caller
-	c.served = max(c.served, a.leaf.key.turn)
+	c.served = max(c.served, a.key.turn)
 	r.pulse.beat(now)
 	r.grant(a, now)
 	a.race.granted(a.id)
@@ -137,6 +145,7 @@ func (r *Room) grant(a *attempt, now time.Duration) {
 		}
 	}
 	if c := a.race.caller; c.waiting > 0 {
+		r.pass(a)
 		r.goToEnd(c)
 	}
 }
@@ -164,16 +173,19 @@ func (r *Room) await(a *attempt, why sched.DeferReason, now time.Duration) {
 	}
 	r.asked++
 	race.turn = max(race.turn, c.served) + 1
-	a.why, a.leaf.key = why, key{race.turn, r.asked}
+	a.why, a.key = why, key{race.turn, r.asked}
+	a.leaf.key = a.key
 	r.count(a, 1)
+	c.queue.add(a)
 	r.join(a)
 	r.advance(now)
 }
 
 // withdraw ends an attempt's waiting.
-func (r *Room) withdraw(a *attempt) {
+func (r *Room) withdraw(a *attempt, now time.Duration) {
 	r.quit(a)
 	r.count(a, -1)
+	r.succeed(a, now)
 }
 
 func (r *Room) count(a *attempt, n int) {
@@ -188,15 +200,16 @@ func (r *Room) count(a *attempt, n int) {
 // giveBack ends what an attempt has or waits for.
 func (r *Room) giveBack(a *attempt, now time.Duration) {
 	if !a.held {
-		r.withdraw(a)
+		r.withdraw(a, now)
 	} else {
 		r.inFlight--
 		for _, m := range a.budgets {
 			if m != nil {
 				m.inFlight--
-				r.open(m, now)
+				r.open(&m.gate, now)
 			}
 		}
+		r.open(&a.race.caller.forEldest, now)
 	}
 	for _, m := range a.budgets[ofDestination:] {
 		if m != nil {
