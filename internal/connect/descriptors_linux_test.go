@@ -34,6 +34,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		for free := range pollerDescriptors + 6 {
 			withFree(t, free, func() { outOfDescriptors(t, keep, free, good, hole) })
 		}
+		withFree(t, 20, func() { outOfDescriptorsAtTheEnd(t, keep, good) })
 		withFree(t, 9, func() { outOfDescriptorsInMidRace(t, keep, good, hole) })
 		withFree(t, 20, func() { outOfDescriptorsForIdleSockets(t, keep, good, hole) })
 	}
@@ -109,6 +110,29 @@ func outOfDescriptors(t *testing.T, keep bool, free int, good, hole policy.Allow
 	connected := r.outcome(t, 0).Kind == sched.Connected
 	if conn := r.Take(0); (conn != nil) != (keep && connected) {
 		t.Errorf("with %d free and Keep %v attempt 0 posted %v, and taken is %v", free, keep, r.kinds(0), conn)
+	} else if conn != nil {
+		must(t, conn.Close())
+	}
+}
+
+// outOfDescriptorsAtTheEnd: also when somebody else has the one that was spared, what
+// the engine keeps for later makes room for the winner.
+func outOfDescriptorsAtTheEnd(t *testing.T, keep bool, good policy.Allowed) {
+	e := newEngine(t)
+	defer e.Close()
+	e.once.Do(func() { e.pollers = 1 }) // a process with so few may keep none
+	before, _ := rawRace(t, e, false)
+	r, a := rawRace(t, e, keep)
+	defer r.Close()
+	r.Start(0, good)
+	r.outcome(t, 0)
+	before.Close() // its poller is kept
+	a.poller.spend()
+	for _, f := range takeAll(t) {
+		defer func() { must(t, f.Close()) }()
+	}
+	if conn := r.Take(0); (conn != nil) != keep {
+		t.Errorf("with Keep %v taken is %v", keep, conn)
 	} else if conn != nil {
 		must(t, conn.Close())
 	}

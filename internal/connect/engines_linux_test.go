@@ -259,6 +259,27 @@ func resetter(t *testing.T) (to policy.Allowed, reset func()) {
 	}
 }
 
+// A connection that is reset before it is taken still knows whom it was to: who logs
+// that must not fall over it.
+func TestEngineConnectionThatWasResetKnowsItsPeer(t *testing.T) {
+	eachEngine(t, func(t *testing.T, attempts func(Race) Attempts) {
+		to, reset := resetter(t)
+		r := newRace(t, attempts, true)
+		defer r.Close()
+		r.Start(0, to)
+		local := r.until(t, 0, sched.Started, sched.Connected).Local
+		reset()
+		conn := r.Take(0)
+		defer conn.Close()
+		if conn.RemoteAddr() == nil || conn.RemoteAddr().String() != to.Endpoint().String() || conn.LocalAddr().String() != local.String() {
+			t.Errorf("it is from %v to %v, want from %v to %v", conn.LocalAddr(), conn.RemoteAddr(), local, to.Endpoint())
+		}
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("reading says %v", err)
+		}
+	})
+}
+
 // There is one winner: the others are closed, with RST, also one that connects later.
 func TestEngineTakeClosesTheOthers(t *testing.T) {
 	eachEngine(t, func(t *testing.T, attempts func(Race) Attempts) {

@@ -3,6 +3,7 @@ package connect
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,29 @@ func TestFirewallOfThisHost(t *testing.T) {
 	r.until(t, next, sched.Started, sched.Connected)
 	if n := len(a.poller.sockets); n != 1 {
 		t.Errorf("%d sockets, want 1", n)
+	}
+}
+
+// What a firewall said to an attempt that was given up is not said to the next one on
+// its socket, which is to another target.
+func TestWordsOfAFirewallEndWithTheirAttempt(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	to := far(t, lab, far4, link.Path{})
+	other := far(t, lab, netip.MustParseAddrPort("198.51.100.77:80"), link.Path{Delay: 20 * ms})
+	e := newEngine(t)
+	r, _ := rawRace(t, e, false)
+	lift := rejectTCP(t)
+	r.Start(0, to)
+	r.Cancel(0) // before anybody has looked
+	r.Close()
+	r.want(t, 0, sched.Started, sched.Cancelled)
+	lift()
+	next, a := rawRace(t, e, false)
+	defer next.Close()
+	next.Start(0, other)
+	next.until(t, 0, sched.Started, sched.Connected)
+	if n := len(a.poller.sockets); n != 1 {
+		t.Errorf("%d sockets, want the one of before", n)
 	}
 }
 

@@ -110,7 +110,7 @@ func (a *raw) begin(id, i int, to policy.Allowed) {
 		a.happened(i)
 	case unix.EINPROGRESS:
 	default:
-		a.refused(id, errno)
+		a.refused(id, errno, heard(a.poller.sockets[a.flights[id].socket].fd, a.flights[id].to))
 	}
 }
 
@@ -213,8 +213,22 @@ func (a *raw) Take(id int) net.Conn {
 	if err != nil {
 		return nil
 	}
+	if conn.RemoteAddr() == nil {
+		return forgotten{conn.(*net.TCPConn), net.TCPAddrFromAddrPort(f.to)}
+	}
 	return conn
 }
+
+// forgotten is a connection that was reset before it was handed out, so that a kernel
+// no longer knows whom it was to. Its first use tells.
+type forgotten struct {
+	*net.TCPConn
+
+	peer net.Addr
+}
+
+// RemoteAddr is that of the peer.
+func (c forgotten) RemoteAddr() net.Addr { return c.peer }
 
 // extract takes a connection out of the poller.
 func (a *raw) extract(f *flight) (net.Conn, error) {
@@ -228,6 +242,11 @@ func (a *raw) extract(f *flight) (net.Conn, error) {
 	file := os.NewFile(uintptr(fd), "tcp")
 	defer func() { _ = file.Close() }() // FileConn has a descriptor of its own
 	conn, err := net.FileConn(file)
+	if descriptorsAreOut(err) { // somebody was faster to take the spare one
+		a.poller.shed()
+		a.engine.Close()
+		conn, err = net.FileConn(file)
+	}
 	if err != nil && !a.race.Polite {
 		rawsock.Dissolve(fd)
 	}
@@ -310,13 +329,19 @@ func (a *raw) happened(i int) {
 // settled looks at what the kernel knows of an attempt. A connection has come about
 // whatever the network said meanwhile, so it is not asked for an error.
 func (a *raw) settled(id int, info *unix.TCPInfo, known bool) {
+	goesOn := known && handshaking(info)
 	if !known || info.State != tcpEstablished {
-		if errno := pendingError(a.poller.sockets[a.flights[id].socket].fd); errno != 0 {
-			a.refused(id, errno)
+		f := &a.flights[id]
+		fd := a.poller.sockets[f.socket].fd
+		if errno := pendingError(fd); errno != 0 {
+			icmp := heard(fd, f.to)
+			if !goesOn || icmp.From.IsValid() { // else it was said to an earlier attempt: dissolving leaves it
+				a.refused(id, errno, icmp)
+			}
 			return
 		}
 	}
-	if known && !handshaking(info) { // else the echo of an earlier attempt: a reused socket keeps an event
+	if known && !goesOn { // else the echo of an earlier attempt: a reused socket keeps an event
 		a.connected(id, info)
 	}
 }
@@ -328,7 +353,7 @@ func (a *raw) connected(id int, info *unix.TCPInfo) {
 	f := &a.flights[id]
 	local := rawsock.LocalEnd(a.poller.sockets[f.socket].fd)
 	if local == f.to { // nothing listens, and the port was free for the SYN to leave from
-		a.refused(id, unix.ECONNREFUSED)
+		a.refused(id, unix.ECONNREFUSED, sched.ICMP{})
 		return
 	}
 	e := sched.Event{Kind: sched.Connected, Noticed: a.race.Now(), Local: local, Kernel: facts(info)}
@@ -359,11 +384,11 @@ func (a *raw) settle(f *flight) {
 }
 
 // refused reports a handshake that has failed, and what the network said of it.
-func (a *raw) refused(id int, errno unix.Errno) {
+func (a *raw) refused(id int, errno unix.Errno, icmp sched.ICMP) {
 	f, failure := &a.flights[id], classify(errno)
-	fd := a.poller.sockets[f.socket].fd
-	if icmp := heard(fd, f.to); icmp.From.IsValid() {
-		failure = withICMP(failure, icmp, rawsock.LocalEnd(fd).Addr(), f.to.Addr())
+	if icmp.From.IsValid() {
+		local := rawsock.LocalEnd(a.poller.sockets[f.socket].fd)
+		failure = withICMP(failure, icmp, local.Addr(), f.to.Addr())
 	}
 	a.land(id, sched.Event{Kind: sched.Failed, At: a.race.Now(), Failure: failure})
 }
