@@ -140,16 +140,21 @@ func (a Attempt) later(base time.Duration) Attempt {
 			*at += base
 		}
 	}
-	if a.Stages == nil {
-		return a
-	}
-	stages := *a.Stages
-	stages.Phases = slices.Clone(stages.Phases)
-	for i := range stages.Phases {
-		stages.Phases[i].Start += base
-	}
-	a.Stages = &stages
+	a.Stages = stagesLater(a.Stages, base)
 	return a
+}
+
+// stagesLater returns them with all offsets moved by base.
+func stagesLater(s *sched.Stages, base time.Duration) *sched.Stages {
+	if s == nil {
+		return nil
+	}
+	moved := *s
+	moved.Phases = slices.Clone(s.Phases)
+	for i := range moved.Phases {
+		moved.Phases[i].Start += base
+	}
+	return &moved
 }
 
 // ScheduledStart is an attempt a race would make.

@@ -2,6 +2,7 @@ package racer
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -193,6 +194,19 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// A winner that was lost on its way to the caller is not told as if nobody had won.
+func TestWinnerThatIsNotHandedOver(t *testing.T) {
+	won := &RaceResult{Winner: &Candidate{Endpoint: netip.MustParseAddrPort("192.0.2.1:443")}}
+	err := won.without()
+	if _, lost := errors.AsType[*NotWonError](err); lost || !strings.Contains(err.Error(), "192.0.2.1:443") || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("the error is %v", err)
+	}
+	lost := new(RaceResult)
+	if not, ok := errors.AsType[*NotWonError](lost.without()); !ok || not.Result != lost {
+		t.Errorf("without a winner the error is %v", lost.without())
+	}
+}
+
 // No route and no source: this host's own trouble, in words a person can use.
 func TestNoRouteAtAllIsThisHostsTrouble(t *testing.T) {
 	e := engine{started: []int{0, 1}, known: []fact{{}, {source: source4}}}
@@ -207,6 +221,21 @@ func TestNoRouteAtAllIsThisHostsTrouble(t *testing.T) {
 	}
 	if got := blamed(1, unreachable); got != unreachable {
 		t.Errorf("with a source it is %+v", got)
+	}
+	for _, forbidden := range []sched.Failure{
+		{Type: "host_unreachable", Errno: "EHOSTUNREACH", Fault: sched.FaultPath},
+		{Type: "access_denied", Errno: "EACCES"},
+	} {
+		if got := blamed(0, forbidden); got.Fault != sched.FaultHost || got.Type != forbidden.Type || !strings.Contains(got.Text, "ip route get") {
+			t.Errorf("without a source it is %+v", got)
+		}
+		if got := blamed(1, forbidden); got != forbidden {
+			t.Errorf("with a source it is %+v", got)
+		}
+		forbidden.ICMP.From = source4
+		if got := blamed(0, forbidden); got != forbidden {
+			t.Errorf("what somebody has said became %+v", got)
+		}
 	}
 	refused := sched.Failure{Errno: "ECONNREFUSED", Fault: sched.FaultTarget, Text: syscall.ECONNREFUSED.Error()}
 	if got := blamed(0, refused); got != refused {

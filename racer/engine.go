@@ -315,11 +315,18 @@ func (e *engine) introduce(facts []fact, at time.Duration) []sched.Candidate {
 	return candidates
 }
 
-// blame puts a missing route on this host when it has no source address either:
-// then it is not the path's doing.
+// blame puts on this host what its own routes forbid: it has no source address then
+// either, and nobody has answered.
 func (e *engine) blame(ev *sched.Event) {
-	if f := &ev.Failure; f.Errno == "ENETUNREACH" && !e.known[e.started[ev.Attempt]].source.IsValid() {
+	f := &ev.Failure
+	if e.known[e.started[ev.Attempt]].source.IsValid() || f.ICMP.From.IsValid() {
+		return
+	}
+	switch f.Errno {
+	case "ENETUNREACH":
 		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network"
+	case "EHOSTUNREACH", "EACCES":
+		f.Fault, f.Text = sched.FaultHost, "a route of this host forbids it; `ip route get` shows which"
 	}
 }
 

@@ -215,11 +215,21 @@ func (e *engine) transcript(round int, base time.Duration) []Entry {
 	}
 	entries := make([]Entry, len(e.log))
 	for i, entry := range e.log {
-		entry.At += base
-		entry.Event.At += base // of an action it means nothing
-		entries[i] = Entry{Round: round, Endpoint: e.about(entry), Entry: entry}
+		entries[i] = Entry{Round: round, Endpoint: e.about(entry), Entry: entryLater(entry, base)}
 	}
 	return entries
+}
+
+// entryLater returns the entry with all offsets moved by base. An action's event is
+// none, and means nothing.
+func entryLater(entry sched.Entry, base time.Duration) sched.Entry {
+	entry.At += base
+	entry.Event.At += base
+	if entry.Event.Noticed > 0 {
+		entry.Event.Noticed += base
+	}
+	entry.Event.Stages = stagesLater(entry.Event.Stages, base)
+	return entry
 }
 
 // about returns the endpoint an entry is about, or the zero value.

@@ -140,8 +140,13 @@ func (e *engine) again() *plan {
 	return &p
 }
 
-// wait returns false when ctx ends first.
+// wait returns false when ctx ends first. A round that ended at its deadline can be over
+// before ctx is.
 func wait(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= max(d, 0) {
+		<-ctx.Done()
+		return false
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

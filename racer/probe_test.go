@@ -255,3 +255,22 @@ func TestProbeDefaults(t *testing.T) {
 		}
 	})
 }
+
+// In the transcript of a later round every offset counts from the probe's start; what
+// did not happen stays at 0.
+func TestEntryLater(t *testing.T) {
+	entry := sched.Entry{At: 3 * ms, Event: sched.Event{
+		Kind: sched.Connected, At: 2 * ms, Noticed: 3 * ms,
+		Stages: &sched.Stages{Phases: []sched.Phase{{Kind: sched.PhaseTLS, Start: ms, Duration: 2 * ms}}},
+	}}
+	got := entryLater(entry, 100*ms)
+	if p := got.Event.Stages.Phases[0]; got.At != 103*ms || got.Event.At != 102*ms || got.Event.Noticed != 103*ms || p.Start != 101*ms || p.Duration != 2*ms {
+		t.Errorf("it is %+v with %+v", got, p)
+	}
+	if entry.Event.Stages.Phases[0].Start != ms {
+		t.Error("the entry itself has moved")
+	}
+	if got := entryLater(sched.Entry{}, 100*ms); got.Event.Noticed != 0 || got.Event.Stages != nil {
+		t.Errorf("without them it is %+v", got)
+	}
+}

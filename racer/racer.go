@@ -140,16 +140,25 @@ func (r *Racer) Race(ctx context.Context, req RaceRequest) (*RaceResult, error) 
 // Dial connects like Race and hands over the winning connection, which the
 // caller closes: a *tls.Conn, if Options.Criterion asks for TLS. More than TLS it must
 // not ask for, since that would be spoken over the connection. Without a winner the
-// error is a *NotWonError.
+// error is a *NotWonError; where a process is out of descriptors, a winner can be lost in
+// the last moment, and the error says that.
 func (r *Racer) Dial(ctx context.Context, req RaceRequest) (net.Conn, *RaceResult, error) {
 	if err := req.checkDial(); err != nil {
 		return nil, nil, err
 	}
 	result, conn, err := r.race(ctx, &req, true)
 	if err == nil && conn == nil {
-		err = &NotWonError{Result: result}
+		err = result.without()
 	}
 	return conn, result, err
+}
+
+// without is why there is no connection.
+func (r *RaceResult) without() error {
+	if r.Winner == nil {
+		return &NotWonError{Result: r}
+	}
+	return fmt.Errorf("%s connected and won, but the connection could not be handed over: most likely this process has no file descriptor left; raise its limit (ulimit -n)", r.Winner.Endpoint)
 }
 
 func (r *Racer) race(ctx context.Context, req *RaceRequest, keep bool) (*RaceResult, net.Conn, error) {

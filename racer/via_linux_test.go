@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/connrace/connrace/internal/netlab/netlabtest"
 	"github.com/connrace/connrace/racer/addrsel"
@@ -89,6 +90,36 @@ func TestSourceOfTheWayThatWasAskedFor(t *testing.T) {
 	for _, x := range race.Candidates {
 		if f := x.Attempts[0].Failure; f.Fault != sched.FaultHost || !strings.Contains(f.Text, `no interface "way2"`) {
 			t.Errorf("the failure is %+v", f)
+		}
+	}
+}
+
+// What this host's own routes forbid is its own trouble, and counts against nobody.
+func TestRoutesThatForbid(t *testing.T) {
+	netlabtest.Need(t)
+	byway(t, "way3", 78, netip.MustParsePrefix("192.0.2.9/24"), netip.MustParsePrefix("2001:db8:9::9/64"))
+	r := New(Config{})
+	defer r.Close()
+	for kind, errno := range map[int]string{unix.RTN_UNREACHABLE: "EHOSTUNREACH", unix.RTN_PROHIBIT: "EACCES", unix.RTN_BLACKHOLE: "EINVAL"} {
+		for _, to := range []netip.Addr{netip.MustParseAddr("203.0.113.80"), netip.MustParseAddr("2001:db8:a::80")} {
+			family := netlink.FAMILY_V4
+			if to.Is6() {
+				family = netlink.FAMILY_V6
+			}
+			route := &netlink.Route{
+				Dst: &net.IPNet{IP: to.AsSlice(), Mask: net.CIDRMask(to.BitLen(), to.BitLen())}, Type: kind, Family: family,
+			}
+			must(t, netlink.RouteAdd(route))
+			probe, err := r.Probe(t.Context(), ProbeRequest{Target: Target{Candidates: []CandidateSpec{{Endpoint: netip.AddrPortFrom(to, 80).String()}}}})
+			must(t, err)
+			must(t, netlink.RouteDel(route))
+			c := probe.Report.Candidates[0]
+			if f := c.Attempts[0].Failure; f.Fault != sched.FaultHost || f.Errno != errno || f.Text == "" {
+				t.Errorf("to %s the failure is %+v, want %s", to, f, errno)
+			}
+			if probe.Report.Verdict != Inconclusive || c.Stats.HostFailures != 1 {
+				t.Errorf("to %s it is %s with %+v", to, probe.Report.Explain(), c.Stats)
+			}
 		}
 	}
 }

@@ -131,6 +131,25 @@ func TestWatchReportsTheRoundOfTheDeadline(t *testing.T) {
 	})
 }
 
+// A round that a deadline ends by the race's own clock is the last one, though the
+// context may not be done yet, and though the round was longer than the interval.
+func TestWatchEndsWithTheRoundOfTheDeadline(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			n.host("192.0.2.1:443", silent)
+			rounds := 0
+			ctx, cancel := context.WithTimeout(t.Context(), 150*ms)
+			defer cancel()
+			req := ProbeRequest{Target: literals(1), Interval: MinInterval, Options: ProbeOptions{AttemptTimeout: time.Second}}
+			err := n.racer().Watch(ctx, req, func(int64, *ProbeResult) error { rounds++; return nil })
+			if !errors.Is(err, context.DeadlineExceeded) || rounds != 1 || len(n.dialed) != 1 {
+				t.Errorf("%v after %d rounds and %d attempts", err, rounds, len(n.dialed))
+			}
+		})
+	}
+}
+
 // A watch has no end, so a number of rounds is refused, and nothing is tried.
 func TestWatchRefusesRounds(t *testing.T) {
 	for _, rounds := range []int{1, 2, -1} {
