@@ -57,8 +57,9 @@ type Race struct {
 	Stage Stage
 	// Source is where attempts leave from. The zero value leaves it to the routes.
 	Source Source
-	// Polite closes what has connected with FIN instead of RST, also what Stage closes.
-	// The port then stays in TIME_WAIT on this host.
+	// Polite closes what has connected with FIN instead of RST, also what Stage closes,
+	// unless there it leaves something unread. The port then stays in TIME_WAIT on this
+	// host.
 	Polite bool
 	// Panicked is told of a panic in Stage, with its stack. nil: nobody is.
 	Panicked func(value any, stack []byte)
@@ -68,8 +69,8 @@ type Race struct {
 // owns from then on. It ends soon after ctx, which is cancelled when the attempt is
 // given up; if that is why it ends, it returns no failure. ok says that all went well;
 // then the connection returned is what Take hands out, and Stage has closed it
-// otherwise. A panic ends the attempt, in this
-// goroutine only. stages must not change after that.
+// otherwise. A panic ends the attempt, in this goroutine only. stages must not change
+// after that.
 type Stage func(ctx context.Context, id int, conn net.Conn) (result net.Conn, stages *sched.Stages, failure sched.Failure, ok bool)
 
 // Source is where attempts leave from. All zero values leave it to the system. What
