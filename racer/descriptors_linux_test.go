@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -108,6 +110,39 @@ func TestOutOfDescriptorsForDNS(t *testing.T) {
 		if q.Failure.Fault != sched.FaultHost || q.Failure.Errno != "EMFILE" {
 			t.Errorf("%s: %+v, want this host's fault", q.Type, q.Failure)
 		}
+	}
+}
+
+// Many more races than there are descriptors for wait for them, and none fails.
+func TestManyRacesOfFewDescriptors(t *testing.T) {
+	endpoint := os.Getenv(starved)
+	if endpoint == "" {
+		hosts, _ := onePort(t, []string{"127.0.0.1"}, netlab.Swallow)
+		inOwnProcess(t, []string{hosts[0].Addr().String()})
+		return
+	}
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 128, Max: 128}))
+	racer := New(Config{})
+	defer racer.Close()
+	var races sync.WaitGroup
+	var deferred atomic.Int32
+	for range 100 {
+		races.Go(func() {
+			r, err := racer.Race(t.Context(), RaceRequest{
+				Target: Target{Name: endpoint}, Options: Options{AttemptTimeout: 100 * ms, MaxBackups: new(0)},
+			})
+			must(t, err)
+			a := r.Candidates[0].Attempts[0]
+			if r.Candidates[0].Outcome != sched.OutcomeTimedOut {
+				t.Errorf("it is %s with %+v", r.Candidates[0].Outcome, a.Failure)
+			}
+			if a.Deferral != nil && a.Deferral.Reason == sched.DeferDescriptors {
+				deferred.Add(1)
+			}
+		})
+	}
+	if races.Wait(); deferred.Load() < 50 {
+		t.Errorf("%d had to wait for descriptors", deferred.Load())
 	}
 }
 

@@ -1,9 +1,12 @@
 package admit
 
-// What the process needs besides the sockets of attempts: idle sockets that are kept for
-// the next ones, listeners, a connection for each client, an epoll instance and an eventfd for each poller, sockets of DNS
-// lookups, files, pipes. A quarter of its descriptors, within these bounds; of very
-// few, half.
+// OfARace is how many descriptors a race has, beside a socket for each attempt, while
+// it has attempts in flight: those of a poller.
+const OfARace = 4
+
+// What the process needs besides what races have: idle sockets and pollers that are kept
+// for the next ones, listeners, a connection for each client, sockets of DNS lookups,
+// files, pipes. A quarter of its descriptors, within these bounds; of very few, half.
 const (
 	minReserve = 64
 	maxReserve = 2048

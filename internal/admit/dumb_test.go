@@ -129,11 +129,18 @@ func (d *dumbRoom) lacks(a *dumbAttempt) (all []sched.DeferReason) {
 	caller := held(func(b *dumbAttempt) bool { return b.caller == a.caller })
 	destination := held(func(b *dumbAttempt) bool { return b.to == a.to })
 	prefix := held(func(b *dumbAttempt) bool { return slashed(b.to.Addr()) == slashed(a.to.Addr()) })
+	races := map[int]bool{}
+	for _, b := range d.all {
+		if b.held {
+			races[b.race] = true
+		}
+	}
+	open := whole + OfARace*len(races)
 	for _, budget := range []struct {
 		reason  sched.DeferReason
 		allowed bool
 	}{
-		{sched.DeferDescriptors, d.descriptors == 0 || whole < d.descriptors},
+		{sched.DeferDescriptors, d.descriptors == 0 || open == 0 || open+OfARace+1 <= d.descriptors},
 		{sched.DeferInFlight, l.InFlight == 0 || whole < l.InFlight},
 		{sched.DeferRate, buckets[0].level >= 1000},
 		{sched.DeferCallerInFlight, l.CallerInFlight == 0 || caller+kept < l.CallerInFlight},

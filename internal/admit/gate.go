@@ -25,7 +25,7 @@ func (g *gate) index() *int             { return &g.position }
 func (g *gate) forbids(now time.Duration) sched.DeferReason {
 	m := g.budget
 	switch q := m.quota; {
-	case q.descriptors > 0 && m.inFlight+g.kept >= q.descriptors:
+	case q.descriptors > 0 && m.open > 0 && m.open+OfARace+1 > q.descriptors: // as if for a race that has none yet
 		return sched.DeferDescriptors
 	case q.inFlight > 0 && m.inFlight+g.kept >= q.inFlight:
 		return q.byCount

@@ -67,7 +67,7 @@ func (c choose) limits() (Limits, int) {
 	if c(2) == 0 {
 		limits.PrefixInFlight, limits.PrefixPerSecond = count(), rate()
 	}
-	return limits, among(c, 0, 0, 0, 0, 0, 1, 4)
+	return limits, among(c, 0, 0, 0, 0, 0, 1, 6, 10, 13)
 }
 
 // crowdedLimits are of callers and of where they go to, and short of both.

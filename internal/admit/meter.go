@@ -16,6 +16,7 @@ type meter struct {
 	owner *caller        // a caller's
 
 	inFlight int
+	open     int // descriptors; of the room's budget only
 	// settled is when all tokens taken have come in again (GCRA's theoretical arrival
 	// time); until then some are owed.
 	settled time.Duration

@@ -15,6 +15,7 @@ type Race struct {
 	granted  func(id int)
 	attempts []*attempt // by id; nil: neither in flight nor waiting
 	inline   [8]*attempt
+	inFlight int
 	waiting  int
 	turn     uint64 // of the latest of its attempts in the line
 	left     bool

@@ -66,8 +66,9 @@ type attempt struct {
 	neighbours links[*attempt] // of those of its caller that wait
 }
 
-// New returns an empty room. Limits must have passed Check. Descriptors is how many
-// sockets all attempts may have together; 0: not known, no limit.
+// New returns an empty room. Limits must have passed Check. Descriptors is how many all
+// races may have together: one for each attempt in flight, and OfARace for each race with
+// any. 0: not known, no limit.
 func New(limits Limits, descriptors int) *Room {
 	r := &Room{
 		start: time.Now(), places: limits.waiting(), quotas: limits.quotas(descriptors),
@@ -139,6 +140,7 @@ func (r *Room) serve(a *attempt, now time.Duration) {
 func (r *Room) grant(a *attempt, now time.Duration) {
 	a.held = true
 	r.inFlight++
+	r.holds(a.race, 1)
 	for _, m := range a.budgets {
 		if m != nil {
 			m.take(now)
@@ -197,12 +199,23 @@ func (r *Room) count(a *attempt, n int) {
 	a.race.waiting += n
 }
 
+// holds counts the descriptors of attempts in flight, and of their races.
+func (r *Room) holds(race *Race, n int) {
+	before := race.inFlight
+	race.inFlight += n
+	r.whole.open += n
+	if (before == 0) != (race.inFlight == 0) {
+		r.whole.open += n * OfARace
+	}
+}
+
 // giveBack ends what an attempt has or waits for.
 func (r *Room) giveBack(a *attempt, now time.Duration) {
 	if !a.held {
 		r.withdraw(a, now)
 	} else {
 		r.inFlight--
+		r.holds(a.race, -1)
 		for _, m := range a.budgets {
 			if m != nil {
 				m.inFlight--

@@ -3,8 +3,8 @@
 // Attempts is the seam between a race and the operating system: it starts and
 // cancels attempts by number and posts what became of them. It decides nothing. On
 // Linux an Engine makes them on raw sockets, all in the goroutine that owns the race;
-// elsewhere, and where a host is out of descriptors, Portable makes them with
-// net.Dialer, one goroutine an attempt. What follows TCP runs in a goroutine of its
+// elsewhere, and where a sandbox forbids it, Portable makes them with net.Dialer,
+// one goroutine an attempt. What follows TCP runs in a goroutine of its
 // own for each attempt that gets there, and never blocks the others.
 //
 // Ownership: a connection belongs to Attempts until Take hands it out. Close cancels,

@@ -13,6 +13,9 @@ type Engine struct {
 	mu   sync.Mutex
 	idle []*poller
 
+	tried  sync.Once
+	unable bool // there can be no pollers
+
 	once    sync.Once
 	most    int // idle sockets that may be kept
 	pollers int // likewise
@@ -22,19 +25,30 @@ type Engine struct {
 // has four descriptors.
 const maxIdlePollers = 128
 
-// Attempts returns an empty set of attempts. A host that is out of descriptors gets
-// those of net.Dialer, whose errors say so.
+// Attempts returns an empty set of attempts. Where a sandbox forbids what they need, they
+// are those of net.Dialer.
 func (e *Engine) Attempts(race Race) Attempts {
-	p, err := e.poller()
-	if err != nil {
+	e.tried.Do(e.try)
+	if e.unable {
 		return Portable(race, nil)
 	}
-	a := &raw{race: race, engine: e, poller: p, flights: p.flights[:0]}
+	a := &raw{race: race, engine: e}
 	if race.Stage != nil {
 		a.crew = newCrew(race, a.Wake)
 	}
 	a.ready = func(uintptr) bool { return a.look() }
 	return a
+}
+
+// try finds out whether there can be pollers at all. That there is no descriptor for one
+// now says nothing.
+func (e *Engine) try() {
+	p, err := newPoller()
+	if err != nil {
+		e.unable = !descriptorsAreOut(err)
+		return
+	}
+	e.keep(p)
 }
 
 func (e *Engine) poller() (*poller, error) {

@@ -37,6 +37,7 @@ func TestEventsOfARaceThatRunsWakeNobody(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		r, a := rawRace(t, newEngine(t), keep)
 		calls := watch(t, a.poller)
+		r.Start(15, hole) // without any a race has no poller to wait in
 		quiet := func(what string, f func()) {
 			t.Helper()
 			eventually(t, "before "+what+" somebody has waited in Go's poller", func() bool {

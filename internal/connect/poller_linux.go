@@ -238,15 +238,16 @@ func (p *poller) wake() {
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(p.wakeFD), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one)) //nolint:dogsled // three results of no use
 }
 
-// woken takes calls of wake back.
-func (p *poller) woken() {
+// woken takes calls of wake back, and says whether there were any.
+func (p *poller) woken() bool {
 	if !p.rung.Load() {
-		return
+		return false
 	}
 	var count uint64
 	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(p.wakeFD), uintptr(unsafe.Pointer(&count)), unsafe.Sizeof(count)) //nolint:dogsled // three results of no use
 	// Not before the read, which would take a later call's event, and rung would stay.
 	p.rung.Store(false)
+	return true
 }
 
 func (p *poller) close() {

@@ -57,7 +57,20 @@ func rawRace(t testing.TB, e *Engine, keep bool) (*race, *raw) {
 	if !ok {
 		t.Fatalf("the engine gave %T", r.Attempts)
 	}
+	p, err := e.poller() // now and not with the first attempt, for tests to look at
+	must(t, err)
+	a.attach(p)
 	return r, a
+}
+
+// held is the poller of a race or, if it has waited without an attempt in flight, the one
+// that its engine keeps of it.
+func held(a *raw) *poller {
+	if a.poller != nil {
+		return a.poller
+	}
+	idle := a.engine.idle
+	return idle[len(idle)-1]
 }
 
 // until waits as a race does: until the attempt has posted all of these.

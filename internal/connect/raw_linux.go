@@ -16,21 +16,24 @@ import (
 )
 
 // raw are attempts on raw sockets, all in the goroutine that owns the race but for
-// the stages after TCP.
+// the stages after TCP. A race that waits without any socket, for DNS or for its place
+// among others, has no poller either.
 type raw struct {
 	race   Race
 	engine *Engine
-	poller *poller
-	crew   *crew // nil: there are no stages after TCP
+	poller *poller // nil: no flight has a socket
+	crew   *crew   // nil: there are no stages after TCP
 
 	flights []flight           // by attempt
+	open    int                // flights that have a socket
 	ready   func(uintptr) bool // look, for Go's poller
 	news    bool               // something was posted since Wait last returned
 	begun   int                // attempts
 	taken   bool               // nobody takes another connection
 
-	mu     sync.Mutex // for Wake
+	mu     sync.Mutex // for Wake: of the poller too
 	closed bool
+	nap    nap
 }
 
 // flight is an attempt.
@@ -58,7 +61,7 @@ const none = -1
 const lookEvery = 8
 
 func (a *raw) Start(id int, to policy.Allowed) {
-	if a.begun > 0 && a.begun%lookEvery == 0 {
+	if a.begun > 0 && a.begun%lookEvery == 0 && a.poller != nil {
 		a.news = a.look()
 	}
 	a.begun++
@@ -69,10 +72,10 @@ func (a *raw) Start(id int, to policy.Allowed) {
 		a.fail(id, errUnchecked)
 		return
 	}
-	i, err := a.poller.take(familyOf(to), a.fresh())
+	i, err := a.take(familyOf(to))
 	if descriptorsAreOut(err) { // what other races have left must not keep this one from its own
 		a.engine.Close()
-		i, err = a.poller.take(familyOf(to), a.fresh())
+		i, err = a.take(familyOf(to))
 	}
 	if err != nil {
 		a.fail(id, err)
@@ -84,6 +87,41 @@ func (a *raw) Start(id int, to policy.Allowed) {
 		return
 	}
 	a.begin(id, i, to)
+}
+
+// take returns the index of a socket, in a poller that it gets where there is none.
+func (a *raw) take(family int) (int, error) {
+	if a.poller == nil {
+		p, err := a.engine.poller()
+		if err != nil {
+			return 0, err
+		}
+		a.attach(p)
+	}
+	return a.poller.take(family, a.fresh())
+}
+
+// attach takes a poller into use.
+func (a *raw) attach(p *poller) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.poller = p
+	a.news = a.nap.end() || a.news
+	if a.flights == nil {
+		a.flights, p.flights = p.flights[:0], nil
+	}
+}
+
+// detach gives the poller back.
+func (a *raw) detach() {
+	a.mu.Lock()
+	p := a.poller
+	a.poller = nil
+	if p.woken() {
+		a.nap.wake()
+	}
+	a.mu.Unlock()
+	a.engine.keep(p)
 }
 
 // fresh says that sockets are new: somebody may get them, or they are set up for this
@@ -98,6 +136,7 @@ func (a *raw) begin(id, i int, to policy.Allowed) {
 	s, f := &a.poller.sockets[i], &a.flights[id]
 	s.attempt = id
 	f.socket, f.to, f.start = i, to.Endpoint(), a.race.Now()
+	a.open++
 	errno := rawsock.Connect(s.fd, f.to)
 	if errno != 0 && errno != unix.EINPROGRESS && !hasLeft(errno) {
 		a.letGo(f, false)
@@ -234,6 +273,7 @@ func (c forgotten) RemoteAddr() net.Addr { return c.peer }
 func (a *raw) extract(f *flight) (net.Conn, error) {
 	fd := a.poller.detach(f.socket)
 	f.socket = none
+	a.open--
 	if info, known := tcpInfo(fd); known && info.State == tcpEstablished {
 		_ = pendingError(fd) // what the network said during the handshake must not fail what comes after it
 	}
@@ -272,6 +312,7 @@ func (a *raw) lose(f *flight) {
 func (a *raw) letGo(f *flight, connected bool) {
 	i := f.socket
 	f.socket = none
+	a.open--
 	switch {
 	case connected && a.race.Polite:
 		a.poller.finish(i)
@@ -283,7 +324,7 @@ func (a *raw) letGo(f *flight, connected bool) {
 }
 
 func (a *raw) Wait(due time.Duration, bounded bool) {
-	if a.look() { // over a short way the answer is there already
+	if a.poller != nil && a.look() { // over a short way the answer is there already
 		return
 	}
 	left := time.Duration(-1)
@@ -292,8 +333,29 @@ func (a *raw) Wait(due time.Duration, bounded bool) {
 			return
 		}
 	}
-	a.poller.wait(left, a.ready)
+	if a.poller != nil && a.open == 0 {
+		a.detach()
+	}
+	if a.poller == nil {
+		a.doze(left)
+	} else {
+		a.poller.wait(left, a.ready)
+	}
 	a.news = false
+}
+
+// doze waits for Wake, or for that long; less than 0: without bound.
+func (a *raw) doze(d time.Duration) {
+	if a.news {
+		return
+	}
+	a.mu.Lock()
+	rung := a.nap.begin()
+	a.mu.Unlock()
+	a.nap.wait(rung, d)
+	a.mu.Lock()
+	a.nap.end()
+	a.mu.Unlock()
 }
 
 // look takes in what has happened and says whether Wait can return.
@@ -420,8 +482,12 @@ func (a *raw) post(e sched.Event) {
 func (a *raw) Wake() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.closed {
+	switch {
+	case a.closed:
+	case a.poller != nil:
 		a.poller.wake()
+	default:
+		a.nap.wake()
 	}
 }
 
@@ -435,6 +501,9 @@ func (a *raw) Close() {
 	if a.crew != nil {
 		a.crew.wait()
 		clear(a.flights) // what they point to is not for the next race
+	}
+	if a.poller == nil {
+		return
 	}
 	a.poller.woken() // by nobody who is still there
 	a.poller.flights, a.flights = a.flights, nil

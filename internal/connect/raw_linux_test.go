@@ -174,7 +174,7 @@ func TestRawSocketForgets(t *testing.T) {
 			}
 		}
 	}
-	if n := len(a.poller.sockets); n != len(loopbacks(t)) {
+	if n := len(held(a).sockets); n != len(loopbacks(t)) {
 		t.Errorf("%d sockets, want one of each family", n)
 	}
 }
@@ -208,7 +208,7 @@ func TestRawStrayEvents(t *testing.T) {
 	if r.Wait(began+5*ms, true); r.now()-began < 5*ms {
 		t.Errorf("an idle socket has ended a wait after %v", r.now()-began)
 	}
-	if n := len(a.poller.sockets); n != 1 {
+	if n := len(held(a).sockets); n != 1 {
 		t.Errorf("%d sockets, want the one", n)
 	}
 }
@@ -245,7 +245,7 @@ func TestRawAttemptsAreNotMixedUp(t *testing.T) {
 	}
 	r.Close()
 	checkOutcomes(t, r, target)
-	if n := len(a.poller.sockets); n > 18 {
+	if n := len(held(a).sockets); n > 18 {
 		t.Errorf("%d sockets were in use", n)
 	}
 	eventually(t, "no connection is open", func() bool { return good.Open() == 0 })
@@ -298,7 +298,7 @@ func TestRawCancelClosesAConnection(t *testing.T) {
 		}
 		r.Cancel(0)
 		r.want(t, 0, sched.Started, sched.Connected)
-		if n := a.poller.idleSockets(); n != 0 {
+		if n := held(a).idleSockets(); n != 0 {
 			t.Error("its socket, which hears of no ICMP any more, is kept")
 		}
 	}
