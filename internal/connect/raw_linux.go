@@ -65,12 +65,21 @@ func (a *raw) Start(id int, to policy.Allowed) {
 		a.news = a.look()
 	}
 	a.begun++
+	i, err := a.socket(to)
 	for len(a.flights) <= id {
 		a.flights = append(a.flights, flight{socket: none})
 	}
-	if to == (policy.Allowed{}) {
-		a.fail(id, errUnchecked)
+	if err != nil {
+		a.fail(id, err)
 		return
+	}
+	a.begin(id, i, to)
+}
+
+// socket returns the index of one that may connect to there.
+func (a *raw) socket(to policy.Allowed) (int, error) {
+	if to == (policy.Allowed{}) {
+		return 0, errUnchecked
 	}
 	i, err := a.take(familyOf(to))
 	if descriptorsAreOut(err) { // what other races have left must not keep this one from its own
@@ -78,15 +87,13 @@ func (a *raw) Start(id int, to policy.Allowed) {
 		i, err = a.take(familyOf(to))
 	}
 	if err != nil {
-		a.fail(id, err)
-		return
+		return 0, err
 	}
 	if err := a.race.Source.apply(a.poller.sockets[i].fd, familyOf(to)); err != nil {
 		a.poller.discard(i)
-		a.fail(id, err)
-		return
+		return 0, err
 	}
-	a.begin(id, i, to)
+	return i, nil
 }
 
 // take returns the index of a socket, in a poller that it gets where there is none.
@@ -107,8 +114,8 @@ func (a *raw) attach(p *poller) {
 	defer a.mu.Unlock()
 	a.poller = p
 	a.news = a.nap.end() || a.news
-	if a.flights == nil {
-		a.flights, p.flights = p.flights[:0], nil
+	if cap(p.flights) > cap(a.flights) {
+		a.flights, p.flights = append(p.flights[:0], a.flights...), nil
 	}
 }
 
