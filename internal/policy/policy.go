@@ -30,8 +30,19 @@ func (e *DeniedError) Error() string {
 
 // Check allows or denies one endpoint. It denies what no client of a racer has
 // business with: link-local addresses (cloud metadata services live there),
-// multicast, unspecified and broadcast addresses, and port 0. An IPv4 address
-// inside an IPv6 one is judged as IPv4. The error is a *DeniedError.
+// multicast, unspecified and broadcast addresses, and port 0. The error is a
+// *DeniedError.
+//
+// An IPv4 address inside an IPv6 one is judged as IPv4, whoever may take it out on the
+// way: IPv4-mapped and IPv4-compatible addresses, those of translators below
+// 64:ff9b::/32 and ::ffff:0:0:0/96, of the tunnels 6to4 and Teredo, and ISATAP's
+// in any network. Where an address can be read in several ways, none may be denied. Not
+// seen is what is in addresses of an operator's own prefix for translation or 6rd:
+// nothing in these tells them from others.
+//
+// An address with a zone is denied too. Those that need one are link-local, and for all
+// others the zone is one more way to choose an interface, past what the caller may ask
+// for and gets told.
 func Check(endpoint netip.AddrPort) (Allowed, error) {
 	endpoint = netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port())
 	reason := denial(endpoint.Addr())
@@ -47,13 +58,6 @@ func Check(endpoint netip.AddrPort) (Allowed, error) {
 var (
 	thisNetwork = netip.MustParsePrefix("0.0.0.0/8") // RFC 1122 section 3.2.1.3
 	broadcast   = netip.MustParseAddr("255.255.255.255")
-
-	// Prefixes that carry an IPv4 address in their last 32 bits.
-	tailIPv4 = []netip.Prefix{
-		netip.MustParsePrefix("::/96"),        // IPv4-compatible, RFC 4291 section 2.5.5.1
-		netip.MustParsePrefix("64:ff9b::/96"), // NAT64, RFC 6052 section 2.1
-	}
-	sixToFour = netip.MustParsePrefix("2002::/16") // RFC 3056 section 2: bits 16 to 47
 )
 
 // denial returns why addr is denied, or "".
@@ -71,28 +75,8 @@ func denial(addr netip.Addr) string {
 		return "broadcast address"
 	case addr.Zone() != "":
 		return "address with a zone"
-	}
-	if inner, ok := embedded(addr); ok && !addr.IsLoopback() {
-		if reason := denial(inner); reason != "" {
-			return reason + " " + inner.String() + " inside it"
-		}
+	case addr.Is6() && !addr.IsLoopback(): // ::1 is no 0.0.0.1
+		return denialInside(addr)
 	}
 	return ""
-}
-
-// embedded returns the IPv4 address a gateway would turn addr into.
-func embedded(addr netip.Addr) (netip.Addr, bool) {
-	if addr.Is4() {
-		return netip.Addr{}, false
-	}
-	b := addr.As16()
-	for _, p := range tailIPv4 {
-		if p.Contains(addr) {
-			return netip.AddrFrom4([4]byte(b[12:16])), true
-		}
-	}
-	if sixToFour.Contains(addr) {
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	}
-	return netip.Addr{}, false
 }
