@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 
 	"github.com/connrace/connrace/internal/connect"
@@ -40,12 +41,12 @@ func (r *Resolver) Lookup(ctx context.Context, q sched.Question, sent func()) An
 	if q.Type == sched.A {
 		network = "ip4"
 	}
-	var unable atomic.Pointer[sched.Failure] // of the latest dial
-	resolver := net.Resolver{PreferGo: true, Dial: r.dialer(sent, &unable)}
+	via := servers{only: r.server, sent: sent}
+	resolver := net.Resolver{PreferGo: true, Dial: via.dial}
 	addrs, err := resolver.LookupNetIP(ctx, network, q.Name)
 	if err != nil {
-		a := negative(err)
-		if f := unable.Load(); f != nil && f.Fault == sched.FaultHost {
+		a := negative(err, via.asked())
+		if f := via.unable.Load(); f != nil && f.Fault == sched.FaultHost {
 			a.Failure = *f // the name server was never asked
 		}
 		return a
@@ -56,27 +57,63 @@ func (r *Resolver) Lookup(ctx context.Context, q sched.Question, sent func()) An
 	return Answer{Addrs: addrs}
 }
 
-// dialer connects to a name server. Left alone, Go's resolver would go on reading
+// servers connects a lookup to its name servers, and knows what Go's errors leave out.
+// A lookup that has been given up may still be dialing.
+type servers struct {
+	only    netip.AddrPort // asked in place of all others, if it is valid
+	sent    func()
+	address atomic.Pointer[string]        // of the latest
+	unable  atomic.Pointer[sched.Failure] // to connect to the latest; nil: able
+	reached atomic.Bool                   // one of them could be connected to
+}
+
+// asked is the address of the latest name server; "": none was.
+func (s *servers) asked() string {
+	if address := s.address.Load(); address != nil {
+		return *address
+	}
+	return ""
+}
+
+// dial connects to a name server. Left alone, Go's resolver would go on reading
 // for seconds after ctx has ended: closing the connection stops it. When the
 // lookup ends otherwise, its context ends too, and the second Close does nothing.
-func (r *Resolver) dialer(sent func(), unable *atomic.Pointer[sched.Failure]) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if r.server.IsValid() {
-			address = r.server.String()
-		}
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, address)
-		if err != nil {
-			failure := connect.Classify(err)
-			unable.Store(&failure)
-			return nil, err
-		}
-		context.AfterFunc(ctx, func() { _ = conn.Close() })
-		if udp, ok := conn.(*net.UDPConn); ok {
-			return announced{udp, sent}, nil
-		}
-		return conn, nil
+func (s *servers) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.only.IsValid() {
+		address = s.only.String()
 	}
+	s.address.Store(&address)
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		failure := s.failed(network, address, err)
+		s.unable.Store(&failure)
+		return nil, err
+	}
+	s.unable.Store(nil)
+	s.reached.Store(true)
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if udp, ok := conn.(*net.UDPConn); ok {
+		return announced{udp, s.sent}, nil
+	}
+	return conn, nil
+}
+
+// failed says why a name server could not be connected to. Over UDP nothing is sent for
+// that, so a missing route is this host's; but where another server was asked, it is not
+// why there is no answer.
+func (s *servers) failed(network, address string, err error) sched.Failure {
+	f := connect.Classify(err)
+	if !strings.HasPrefix(network, "udp") || s.reached.Load() {
+		return f
+	}
+	switch f.Errno {
+	case "ENETUNREACH":
+		f.Fault, f.Text = sched.FaultHost, "this host has no route to the name server "+address
+	case "EHOSTUNREACH", "EACCES":
+		f.Fault, f.Text = sched.FaultHost, "a route of this host forbids the name server "+address+"; `ip route get` shows which"
+	}
+	return f
 }
 
 // announced says when something has been written.
@@ -91,8 +128,9 @@ func (a announced) Write(b []byte) (int, error) {
 }
 
 // negative puts an error into OpenTelemetry's words for lookups. Go reports a
-// name that does not exist and a name without this type in the same way.
-func negative(err error) Answer {
+// name that does not exist and a name without this type in the same way, and names the
+// server of resolv.conf, whoever was asked.
+func negative(err error, asked string) Answer {
 	var dns *net.DNSError
 	errors.As(err, &dns)
 	// A hosts file that has the name, but not in this family, comes as AddrError.
@@ -108,11 +146,23 @@ func negative(err error) Answer {
 		}}
 	case dns != nil && dns.IsTemporary:
 		return Answer{Status: sched.Broken, Failure: sched.Failure{
-			Type: "try_again", Text: "the name server could not answer: " + dns.Err, Fault: sched.FaultPath,
+			Type: "try_again", Text: unanswered(dns, asked), Fault: sched.FaultPath,
+		}}
+	case dns != nil:
+		return Answer{Status: sched.Broken, Failure: sched.Failure{
+			Type: "no_recovery", Text: unanswered(dns, asked), Fault: sched.FaultPath,
 		}}
 	default:
 		return Answer{Status: sched.Broken, Failure: sched.Failure{
 			Type: "no_recovery", Text: err.Error(), Fault: sched.FaultPath,
 		}}
 	}
+}
+
+// unanswered says which name server had no answer, and why.
+func unanswered(dns *net.DNSError, asked string) string {
+	if asked == "" {
+		return "the name server could not answer: " + dns.Err
+	}
+	return "the name server " + asked + " could not answer: " + dns.Err
 }

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,20 +138,88 @@ func TestNotFound(t *testing.T) {
 	wantFailure(t, lookup(t, r, sched.AAAA, "gone.example."), sched.NotFound, "host_not_found", sched.FaultTarget)
 }
 
+// wantServer holds that a failure names the name server that was asked, and no other.
+func wantServer(t *testing.T, got Answer, asked netip.AddrPort) {
+	t.Helper()
+	if want := "the name server " + asked.String() + " could not answer: "; !strings.HasPrefix(got.Failure.Text, want) ||
+		strings.Contains(got.Failure.Text, "lookup") {
+		t.Errorf("answer is %+v, want %q", got, want)
+	}
+}
+
 func TestServerFailure(t *testing.T) {
 	d, r := startDNS(t, "127.0.0.1:0")
 	d.Set("broken.example", netlab.Answers{
 		A: netlab.Answer{RCode: dnsmessage.RCodeServerFailure}, AAAA: netlab.Answer{Addrs: addrs("2001:db8::1")},
 	})
-	wantFailure(t, lookup(t, r, sched.A, "broken.example."), sched.Broken, "try_again", sched.FaultPath)
+	got := lookup(t, r, sched.A, "broken.example.")
+	wantFailure(t, got, sched.Broken, "try_again", sched.FaultPath)
+	wantServer(t, got, d.Addr())
 	wantAddrs(t, lookup(t, r, sched.AAAA, "broken.example."), addrs("2001:db8::1"))
 }
 
 func TestRefusedByTheServer(t *testing.T) {
 	d, r := startDNS(t, "127.0.0.1:0")
 	d.Set("private.example", netlab.Answers{A: netlab.Answer{RCode: dnsmessage.RCodeRefused}})
-	if got := lookup(t, r, sched.A, "private.example."); got.Status != sched.Broken || got.Failure.Fault != sched.FaultPath {
-		t.Errorf("answer is %+v", got)
+	got := lookup(t, r, sched.A, "private.example.")
+	wantFailure(t, got, sched.Broken, "no_recovery", sched.FaultPath)
+	wantServer(t, got, d.Addr())
+}
+
+// Nothing listens there: the packet that says so comes from the server's host, after it
+// was asked.
+func TestNobodyListens(t *testing.T) {
+	d, r := startDNS(t, "127.0.0.1:0")
+	must(t, d.Close())
+	got := lookup(t, r, sched.A, "private.example.")
+	wantFailure(t, got, sched.Broken, "try_again", sched.FaultPath)
+	wantServer(t, got, d.Addr())
+}
+
+// What keeps this host from asking at all is its own trouble. Over UDP a connect sends
+// nothing, so a missing route is that too; over TCP a router may have said it, and where
+// another server was asked it explains nothing.
+func TestUnableToAsk(t *testing.T) {
+	const server = "192.0.2.53:53"
+	for _, c := range []struct {
+		network string
+		errno   syscall.Errno
+		reached bool
+		fault   sched.Fault
+		says    string
+	}{
+		{"udp", syscall.ENETUNREACH, false, sched.FaultHost, "this host has no route to the name server 192.0.2.53:53"},
+		{"udp4", syscall.ENETUNREACH, false, sched.FaultHost, "this host has no route to the name server 192.0.2.53:53"},
+		{"udp", syscall.EHOSTUNREACH, false, sched.FaultHost, "a route of this host forbids the name server 192.0.2.53:53"},
+		{"udp", syscall.EACCES, false, sched.FaultHost, "a route of this host forbids the name server 192.0.2.53:53"},
+		{"udp", syscall.EMFILE, false, sched.FaultHost, "out of file descriptors"},
+		{"udp", syscall.ENETUNREACH, true, sched.FaultPath, "no route to this network"},
+		{"udp", syscall.EMFILE, true, sched.FaultHost, "out of file descriptors"},
+		{"tcp", syscall.ENETUNREACH, false, sched.FaultPath, "no route to this network"},
+		{"tcp", syscall.ECONNREFUSED, false, sched.FaultTarget, "nothing listens"},
+		{"tcp", syscall.EMFILE, false, sched.FaultHost, "out of file descriptors"},
+	} {
+		var s servers
+		s.reached.Store(c.reached)
+		f := s.failed(c.network, server, &net.OpError{Op: "dial", Net: c.network, Err: os.NewSyscallError("connect", c.errno)})
+		if f.Fault != c.fault || !strings.Contains(f.Text, c.says) {
+			t.Errorf("%s, %v, another asked: %t: %+v, want %q, fault of %s", c.network, c.errno, c.reached, f, c.says, c.fault)
+		}
+	}
+}
+
+// A server that could not be reached is forgotten once another one is.
+func TestAnotherServerIsAsked(t *testing.T) {
+	d, _ := startDNS(t, "127.0.0.1:0")
+	s := servers{sent: func() {}}
+	if _, err := s.dial(t.Context(), "udp", "no address"); err == nil || s.unable.Load() == nil || s.reached.Load() {
+		t.Errorf("no address is dialed: %v", err)
+	}
+	conn, err := s.dial(t.Context(), "udp", d.Addr().String())
+	must(t, err)
+	must(t, conn.Close())
+	if s.unable.Load() != nil || !s.reached.Load() || s.asked() != d.Addr().String() {
+		t.Errorf("after that one was reached: %+v, asked was %q", s.unable.Load(), s.asked())
 	}
 }
 
@@ -227,11 +298,17 @@ func TestErrorsInOurWords(t *testing.T) {
 		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, sched.Broken, "try_again", sched.FaultPath},
 		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, sched.Broken, "try_again", sched.FaultPath},
 		{&net.DNSError{Err: "i/o timeout", IsTimeout: true, IsTemporary: true}, sched.Broken, "try_again", sched.FaultPath},
-		{&net.DNSError{Err: "server misbehaving"}, sched.Broken, "no_recovery", sched.FaultPath},
+		{&net.DNSError{Err: "server misbehaving", Name: "one.example", Server: "192.0.2.99:53"}, sched.Broken, "no_recovery", sched.FaultPath},
 		{errors.New("out of luck"), sched.Broken, "no_recovery", sched.FaultPath},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err)} {
-			wantFailure(t, negative(err), c.status, c.kind, c.fault)
+			for _, asked := range []string{"", "192.0.2.53:53"} {
+				got := negative(err, asked)
+				wantFailure(t, got, c.status, c.kind, c.fault)
+				if strings.Contains(got.Failure.Text, "lookup") || strings.Contains(got.Failure.Text, "192.0.2.99") {
+					t.Errorf("%v becomes %q", err, got.Failure.Text)
+				}
+			}
 		}
 	}
 }
