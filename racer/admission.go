@@ -63,6 +63,7 @@ func (e *engine) putOff(id int, why sched.DeferReason) {
 // proceed lets an attempt go on: with its start, if it had to wait for that.
 func (e *engine) proceed(id int) {
 	if !e.deferred[id] {
+		e.observe(id)
 		e.attempts.Proceed(id)
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -397,6 +399,51 @@ func TestDeadlineOfOneCaller(t *testing.T) {
 			}
 		})
 		callers.Wait()
+		wantAlone(t, n, r)
+	})
+}
+
+// A caller who can't wait is told of the stage under way, as he would be of a race of
+// his own: which it is, since when, and what those before it have brought. What the race
+// tells of its stages in the end does not change by that.
+func TestStageUnderWayOfOneCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, p := newNetwork(t), newPeers(t)
+		n.host(first, talking(10*ms, secure(20*ms, p.good, func(c net.Conn) {
+			time.Sleep(100 * ms)
+			_, _ = io.WriteString(c, "2")
+			mute(c)
+		})))
+		req := RaceRequest{Target: literals(1), Options: Options{Criterion: p.wants(), MaxBackups: new(0)}}
+		req.Options.Criterion.FirstByte = true
+		r := n.racer()
+		for _, share := range []bool{false, true} {
+			req.Share = share
+			var callers sync.WaitGroup
+			for limit, want := range map[time.Duration]string{
+				5 * ms:      "tcp_connect 0s+5ms",
+				25 * ms:     "tcp_connect 0s+10ms, tls_handshake 10ms+15ms",
+				50 * ms:     "tcp_connect 0s+10ms, tls_handshake 10ms+20ms, first_byte 30ms+20ms",
+				time.Minute: "tcp_connect 0s+10ms, tls_handshake 10ms+20ms, first_byte 30ms+100ms",
+			} {
+				callers.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), limit)
+					defer cancel()
+					result, err := r.Race(ctx, req)
+					must(t, err)
+					checkRace(t, result)
+					wantPhases(t, &result.Candidates[0], want)
+					a := result.Candidates[0].Attempts[0]
+					if known := a.Stages != nil && a.Stages.TLS != nil && a.Stages.TLS.Verified; known != (limit > 30*ms) {
+						t.Errorf("share %t, limit %v: of TLS is known %+v", share, limit, a.Stages)
+					}
+					if ended := limit == time.Minute; ended != (a.Outcome == sched.OutcomeWon) || !ended && a.Outcome != sched.OutcomeRunning {
+						t.Errorf("share %t, limit %v: %s", share, limit, a.Outcome)
+					}
+				})
+			}
+			callers.Wait()
+		}
 		wantAlone(t, n, r)
 	})
 }

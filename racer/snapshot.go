@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/connrace/connrace/internal/connect/stage"
 	"github.com/connrace/connrace/racer/sched"
 )
 
@@ -25,7 +26,7 @@ func (e *engine) snapshot(why sched.EndReason) *engine {
 			twin.end, twin.took = end, now
 			return twin
 		}
-		batch = twin.givenUp(now)
+		batch = e.givenUp(twin.log, now)
 	}
 }
 
@@ -36,10 +37,28 @@ func finished(actions []sched.Action) sched.EndReason {
 	return sched.EndNone
 }
 
-// givenUp confirms that every attempt without an outcome has been given up.
-func (e *engine) givenUp(now time.Duration) []sched.Event {
+// observe lets a snapshot see the stages of an attempt, which are about to begin.
+func (e *engine) observe(id int) {
+	known, _ := e.peers.Load(id)
+	if peer, ok := known.(stage.Peer); ok {
+		peer.Progress = new(stage.Progress)
+		e.peers.Store(id, peer)
+	}
+}
+
+// observed are the stages of an attempt as they stand. nil: none has begun.
+func (e *engine) observed(id int, now time.Duration) *sched.Stages {
+	known, _ := e.peers.Load(id)
+	if peer, ok := known.(stage.Peer); ok && peer.Progress != nil {
+		return peer.Progress.Stages(now)
+	}
+	return nil
+}
+
+// givenUp confirms that every attempt of a log without an outcome has been given up.
+func (e *engine) givenUp(log []sched.Entry, now time.Duration) []sched.Event {
 	flying := make(map[int]bool)
-	for _, entry := range e.log {
+	for _, entry := range log {
 		switch {
 		case entry.Action.Kind == sched.Start:
 			flying[entry.Action.Attempt] = true
@@ -49,7 +68,7 @@ func (e *engine) givenUp(now time.Duration) []sched.Event {
 	}
 	var events []sched.Event
 	for _, id := range slices.Sorted(maps.Keys(flying)) {
-		events = append(events, sched.Event{Kind: sched.Cancelled, At: now, Attempt: id})
+		events = append(events, sched.Event{Kind: sched.Cancelled, At: now, Attempt: id, Stages: e.observed(id, now)})
 	}
 	return events
 }

@@ -231,6 +231,13 @@ func TestCriteria(t *testing.T) {
 			if (a.GetTls() != nil) != slices.Contains(c.phases, phaseTLS) {
 				t.Errorf("facts of TLS are %v", a.GetTls())
 			}
+			if http := a.GetHttp(); http != nil {
+				phase := a.GetPhases()[len(a.GetPhases())-1]
+				if first := http.GetFirstByteDuration().AsDuration(); first <= 0 || first > phase.GetDuration().AsDuration() {
+					t.Errorf("the first byte came after %v of %v", first, phase)
+				}
+				http.FirstByteDuration = nil
+			}
 			if !proto.Equal(a.GetHttp(), c.http) || a.GetHealthStatus() != c.health {
 				t.Errorf("HTTP brought %v and health %q, want %v and %q", a.GetHttp(), a.GetHealthStatus(), c.http, c.health)
 			}

@@ -41,7 +41,9 @@ func stages(m *connracev1.Attempt, s *sched.Stages) {
 		m.Tls = tlsFacts(s.TLS)
 	}
 	if s.HTTP != nil {
-		m.Http = &connracev1.HttpFacts{Status: int32(s.HTTP.Status), Protocol: s.HTTP.Protocol}
+		m.Http = &connracev1.HttpFacts{
+			Status: int32(s.HTTP.Status), Protocol: s.HTTP.Protocol, FirstByteDuration: durationpb.New(s.HTTP.FirstByte),
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func everyStage() racer.Attempt {
 					Subject: "CN=between", Issuer: "CN=root", NotBefore: short.AddDate(-2, 0, 0), NotAfter: short, Serial: "0b", Fingerprint: "ff01",
 				}},
 			},
-			HTTP:   &sched.HTTP{Status: 503, Protocol: "HTTP/2.0"},
+			HTTP:   &sched.HTTP{Status: 503, Protocol: "HTTP/2.0", FirstByte: time.Second},
 			Health: "NOT_SERVING",
 		},
 		Local: netip.MustParseAddrPort("192.0.2.9:1024"), Outcome: sched.OutcomeFailed,
@@ -80,7 +80,7 @@ func TestEncodeEveryStage(t *testing.T) {
 			}},
 			EarliestExpireTime: &timestamppb.Timestamp{Seconds: 1798113600},
 		},
-		Http:         &connracev1.HttpFacts{Status: 503, Protocol: "HTTP/2.0"},
+		Http:         &connracev1.HttpFacts{Status: 503, Protocol: "HTTP/2.0", FirstByteDuration: durationpb.New(time.Second)},
 		HealthStatus: "NOT_SERVING",
 		Failure: &connracev1.Failure{
 			ErrorType: "grpc_not_serving", Errno: "EXAMPLE", Message: "it is not serving", Fault: connracev1.Fault_FAULT_TARGET,

@@ -10,8 +10,8 @@ const (
 	PhaseTCP PhaseKind = iota + 1
 	// PhaseTLS is the TLS handshake, the peer's certificate verified.
 	PhaseTLS
-	// PhaseHTTP is from the first byte of an HTTP request to the first byte of the
-	// response.
+	// PhaseHTTP is from the first byte of an HTTP request to the end of the response's
+	// head.
 	PhaseHTTP
 	// PhaseHealth is a call of grpc.health.v1.Health/Check.
 	PhaseHealth
@@ -73,4 +73,7 @@ type Certificate struct {
 type HTTP struct {
 	Status   int    // such as 200
 	Protocol string // such as "HTTP/1.1"
+	// FirstByte is how long after the first byte of the request the first byte of the
+	// response came that Status is of, not of an interim one.
+	FirstByte time.Duration
 }

@@ -65,6 +65,8 @@ type Health struct {
 type Peer struct {
 	Name     string         // that was asked for; empty: the endpoint's address stands for it
 	Endpoint netip.AddrPort // required
+	// Progress is told of each stage as it begins and ends. nil: nobody asks.
+	Progress *Progress
 }
 
 // IsTCP says that nothing is wanted beyond TCP.

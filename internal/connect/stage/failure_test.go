@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -95,7 +96,7 @@ func tlsFailures(t *testing.T, w *world) []failing {
 			c.(*net.TCPConn).SetLinger(0)
 		}), ask, "connection_reset", "in the TLS handshake", phase},
 		{"closed", script(t, closesWith("")), ask, "connection_closed", "in the TLS handshake", phase},
-		{"no protocol in common", serve(t, w.secure(netlab.Read(), "acme-tls/1")), ask, "tls_alpn_mismatch", `["h2" "foo"]`, phase},
+		{"no protocol in common", serve(t, w.secure(netlab.Read(), "acme-tls/1")), ask, "tls_alpn_mismatch", `"h2" and "foo"`, phase},
 		{"TLS 1.0", speaking(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}), ask, "tls_version_unsupported", "TLS 1.2", phase},
 		{"chooses TLS 1.0", script(t, says(hello10)), ask, "tls_version_unsupported", "TLS 1.2", phase},
 		{"wants a certificate, 1.2", speaking(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), ask, "tls_alert", `"handshake failure"`, phase},
@@ -125,11 +126,13 @@ func httpFailures(t *testing.T, w *world) []failing {
 	return []failing{
 		{"503", serve(t, busy), ask, "503", "GET / with 503 (Service Unavailable); success is 200 to 399", phase},
 		{"503 by h2", serve(t, w.secure(busy, "h2")), two, "503", "GET /x with 503", both},
-		{"a status that is not wanted", serve(t, netlab.HTTP(netlab.HTTPServer{})), &Criterion{HTTP: &HTTP{Statuses: []int{204, 301}}}, "200", "success is [204 301]", phase},
+		{"a status that is not wanted", serve(t, netlab.HTTP(netlab.HTTPServer{})), &Criterion{HTTP: &HTTP{Statuses: []int{204, 301}}}, "200", "success is 204 and 301", phase},
 		{"a status of its own", script(t, says("HTTP/1.1 999 No\r\n\r\n")), ask, "999", "with 999; success", phase},
 		{"101", script(t, says("HTTP/1.1 101 Switching Protocols\r\n\r\n")), ask, "101", "", phase},
 		{"garbage", serve(t, netlab.Garbage()), ask, "http_malformed", "not HTTP", phase},
 		{"a status that is none", script(t, says("HTTP/1.1 099 No\r\n\r\n")), ask, "http_malformed", "099", phase},
+		{"another protocol", script(t, says("HTTP/2.0 200 OK\r\n\r\n")), ask, "http_malformed", `answers by "HTTP/2.0"`, phase},
+		{"an interim one of another", script(t, says("HTTP/3.0 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")), ask, "http_malformed", `answers by "HTTP/3.0"`, phase},
 		{"garbage inside TLS", serve(t, w.secure(netlab.Garbage())), secure, "http_malformed", "not HTTP", both},
 		{"garbage inside h2", serve(t, w.secure(netlab.Garbage(), "h2")), two, "http_malformed", "not HTTP", both},
 		{"an endless header", script(t, endless), ask, "http_malformed", "longer than 65536", phase},
@@ -209,7 +212,16 @@ func healthFailures(t *testing.T, w *world) []failing {
 		{"unknown state", plain, ask("unsure"), "grpc_health_unknown", `"unsure"`, phase},
 		{"no health service", plain, ask("none"), "grpc_unimplemented", "register one", phase},
 		{"says service unknown", script(t, healthSays(t, 3)), ask(""), "grpc_service_unknown", "the server as a whole", phase},
-		{"a state of its own", script(t, healthSays(t, 77)), ask(""), "grpc_health_unknown", "does not know", phase},
+		{"a state of its own", script(t, healthSays(t, 77)), ask(""), "grpc_health_malformed", "the state 77", phase},
+		{"no state", script(t, healthSays(t, 0)), ask(""), "grpc_health_unknown", "does not know", phase},
+		{"draining", script(t, givesUp(goAway(0, http2.ErrCodeNo), stays)), ask(""), "grpc_refused", "gave the connection up with NO_ERROR", phase},
+		{"draining, and gone", script(t, givesUp(goAway(0, http2.ErrCodeNo), hangUp)), ask(""), "grpc_refused", "gave the connection up with NO_ERROR", phase},
+		{"draining, TLS", script(t, inside(w, givesUp(goAway(0, http2.ErrCodeNo), stays))), askTLS(""), "grpc_refused", "shutting down", both},
+		{"calm down", script(t, givesUp(goAway(1, http2.ErrCodeEnhanceYourCalm), hangUp)), ask(""), "grpc_refused", "ENHANCE_YOUR_CALM", phase},
+		{"refused", script(t, givesUp(refuse, refusing)), ask(""), "grpc_refused", "gave the stream up with REFUSED_STREAM", phase},
+		{"refused, and reset", script(t, givesUp(refuse, resets)), ask(""), "grpc_refused", "gave the stream up with REFUSED_STREAM", phase},
+		{"answers and goes", script(t, givesUp(goAway(1, http2.ErrCodeNo), hangUp)), ask(""), "connection_closed", "health check", phase},
+		{"no SETTINGS", script(t, says("\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")), ask(""), "grpc_not_spoken", "", phase},
 		{"permission denied", script(t, healthEnds(7, "no\x00entry")), ask(""), "grpc_permission_denied", "PermissionDenied (no?entry)", phase},
 		{"unavailable", script(t, healthEnds(14, "later")), ask(""), "grpc_unavailable", "later", phase},
 		{"a code of its own", script(t, healthEnds(99, "")), ask(""), "grpc_status_other", "", phase},

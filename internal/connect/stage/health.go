@@ -31,7 +31,8 @@ const forever = 24 * time.Hour
 
 // check asks for the health of a service.
 func (r *run) check(ctx context.Context) (time.Duration, *sched.Failure) {
-	lent := &witness{Conn: r.conn}
+	said := &recording{Conn: r.conn}
+	lent := &witness{Conn: said}
 	client, err := grpc.NewClient("passthrough:///peer", r.dialOptions(lent)...)
 	if err != nil {
 		return r.now(), &sched.Failure{Type: other, Fault: sched.FaultHost, Text: printable(err.Error(), maxText)}
@@ -49,7 +50,11 @@ func (r *run) check(ctx context.Context) (time.Duration, *sched.Failure) {
 		return done, r.Health.judge(answer.GetStatus())
 	}
 	spoken := len(header.Get("content-type"))+len(trailer.Get("content-type")) > 0
-	return done, r.Health.failure(status.Convert(err), spoken, lent.broken())
+	broke := lent.broken() // and nobody reads any more
+	if refused := said.refused(); refused != nil && !spoken {
+		return done, refusedHealth(refused)
+	}
+	return done, r.Health.failure(status.Convert(err), spoken, broke)
 }
 
 // dialOptions make a client that has this connection and will have no other.
@@ -94,10 +99,15 @@ func (h *Health) judge(state grpc_health_v1.HealthCheckResponse_ServingStatus) *
 		}
 	case grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN:
 		return h.unknownService()
-	default:
+	case grpc_health_v1.HealthCheckResponse_UNKNOWN:
 		return &sched.Failure{
 			Type: "grpc_health_unknown", Fault: sched.FaultTarget,
 			Text: "the server does not know the state of " + h.whose() + " (yet); see that it sets one",
+		}
+	default:
+		return &sched.Failure{
+			Type: "grpc_health_malformed", Fault: sched.FaultTarget,
+			Text: fmt.Sprintf("the server says of %s the state %d, which grpc.health.v1 does not have; see who answers there", h.whose(), state),
 		}
 	}
 }
@@ -128,6 +138,15 @@ func (h *Health) failure(s *status.Status, spoken bool, broke error) *sched.Fail
 			Type: "grpc_" + snake(s.Code()), Fault: sched.FaultTarget,
 			Text: fmt.Sprintf("the health check of %s ended with %s (%s); the server's own log says why", h.whose(), s.Code(), printable(s.Message(), maxText)),
 		}
+	}
+}
+
+// refusedHealth is a server that speaks HTTP/2 and does not want to answer: one that is
+// about to stop, most often.
+func refusedHealth(err error) *sched.Failure {
+	return &sched.Failure{
+		Type: "grpc_refused", Fault: sched.FaultTarget,
+		Text: printable(err.Error(), maxText) + " and did not answer the health check; see whether it is shutting down, or else its own log",
 	}
 }
 

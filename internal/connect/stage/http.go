@@ -22,8 +22,8 @@ const maxHeader = 64 << 10
 // unanswered goes on after "the peer closed the connection".
 const unanswered = "before it had answered the HTTP request; see whether it speaks HTTP on this port, with or without TLS"
 
-// request sends the request and waits for the first byte of the response. The response
-// is read up to the end of its header; what follows is left alone.
+// request sends the request and reads the head of the response; what follows is left
+// alone.
 func (r *run) request() (time.Duration, *sched.Failure) {
 	conn := &witness{Conn: r.conn}
 	in := &io.LimitedReader{R: conn, N: maxHeader}
@@ -31,17 +31,20 @@ func (r *run) request() (time.Duration, *sched.Failure) {
 	if r.stages.TLS != nil && r.stages.TLS.ALPN == http2Protocol {
 		exchange = r.http2
 	}
+	sent := r.now()
 	first, answer, err := exchange(conn, in)
+	done := r.now()
 	switch broke := conn.broken(); {
 	case err == nil:
+		answer.FirstByte = first - sent
 		r.stages.HTTP = &answer
-		return first, r.HTTP.judge(answer)
+		return done, r.HTTP.judge(answer)
 	case broke != nil:
-		return r.now(), broken(broke, unanswered)
+		return done, broken(broke, unanswered)
 	case in.N <= 0:
-		return r.now(), malformedHTTP(fmt.Sprintf("its header is longer than %d bytes", maxHeader))
+		return done, malformedHTTP(fmt.Sprintf("its header is longer than %d bytes", maxHeader))
 	default:
-		return r.now(), httpFailure(err)
+		return done, httpFailure(err)
 	}
 }
 
@@ -49,7 +52,7 @@ func (r *run) request() (time.Duration, *sched.Failure) {
 func (h *HTTP) judge(answer sched.HTTP) *sched.Failure {
 	allowed, good := "200 to 399", answer.Status >= 200 && answer.Status <= 399
 	if len(h.Statuses) > 0 {
-		allowed, good = fmt.Sprint(h.Statuses), slices.Contains(h.Statuses, answer.Status)
+		allowed, good = listed("%d", h.Statuses), slices.Contains(h.Statuses, answer.Status)
 	}
 	if good {
 		return nil

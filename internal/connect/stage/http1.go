@@ -28,6 +28,8 @@ func (r *run) http1(out io.Writer, in io.Reader) (first time.Duration, answer sc
 		switch {
 		case err != nil:
 			return 0, answer, err
+		case response.ProtoMajor != 1:
+			return 0, answer, protocolError(response.Proto)
 		case response.StatusCode < 100:
 			return 0, answer, statusError(response.Status)
 		case interim(response.StatusCode):
@@ -35,6 +37,15 @@ func (r *run) http1(out io.Writer, in io.Reader) (first time.Duration, answer sc
 			return first, sched.HTTP{Status: response.StatusCode, Protocol: response.Proto}, nil
 		}
 	}
+}
+
+// protocolError is a version that no answer to a request by HTTP/1.1 has (RFC 9110
+// section 6.2).
+type protocolError string
+
+// Error says so.
+func (e protocolError) Error() string {
+	return fmt.Sprintf("it was asked by HTTP/1.1 and answers by %q", string(e))
 }
 
 // statusError is a status that HTTP does not have.

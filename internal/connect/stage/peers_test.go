@@ -80,6 +80,52 @@ func h2Peer(answer func(frames *http2.Framer, header func(fields ...string) []by
 	}
 }
 
+// givesUp reads a request and gives it up by a frame, and then goes on in another way.
+func givesUp(how func(*http2.Framer), then func(net.Conn)) func(net.Conn) {
+	return func(c net.Conn) {
+		h2Peer(func(frames *http2.Framer, _ func(...string) []byte) {
+			how(frames)
+			then(c)
+		})(c)
+	}
+}
+
+func goAway(last uint32, code http2.ErrCode) func(*http2.Framer) {
+	return func(frames *http2.Framer) { frames.WriteGoAway(last, code, nil) }
+}
+
+func refuse(frames *http2.Framer) { frames.WriteRSTStream(1, http2.ErrCodeRefusedStream) }
+
+// refusing refuses also what is asked again.
+func refusing(c net.Conn) {
+	frames := http2.NewFramer(c, c)
+	for {
+		frame, err := frames.ReadFrame()
+		if err != nil {
+			return
+		}
+		if frame, ok := frame.(*http2.HeadersFrame); ok {
+			frames.WriteRSTStream(frame.StreamID, http2.ErrCodeRefusedStream)
+		}
+	}
+}
+
+func stays(c net.Conn) { io.Copy(io.Discard, c) }
+
+// resets a connection some of which may not have been read yet.
+func resets(c net.Conn) {
+	c.Read(make([]byte, 1)) // when the peer has what was sent
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+}
+
+// inside does the same in a connection of TLS with h2.
+func inside(w *world, do func(net.Conn)) func(net.Conn) {
+	return func(c net.Conn) {
+		do(tls.Server(c, &tls.Config{Certificates: []tls.Certificate{w.cert}, NextProtos: []string{"h2"}}))
+	}
+}
+
 // healthSays answers a health check with a number as the state.
 func healthSays(t testing.TB, state int) func(net.Conn) {
 	message := []byte{0x08, byte(state)}

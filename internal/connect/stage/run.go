@@ -80,8 +80,10 @@ func (r *run) all(ctx context.Context) *sched.Failure {
 // phase records a stage; do returns when it was done or had failed.
 func (r *run) phase(kind sched.PhaseKind, do func() (done time.Duration, failed *sched.Failure)) *sched.Failure {
 	start := r.now()
+	r.peer.Progress.tell(r.stages, sched.Phase{Kind: kind, Start: start, Duration: underWay})
 	done, failed := do()
 	r.stages.Phases = append(r.stages.Phases, sched.Phase{Kind: kind, Start: start, Duration: done - start})
+	r.peer.Progress.tell(r.stages)
 	return failed
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -179,40 +180,66 @@ func TestHTTP(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			o := attempt(t, &c.ask, c.at, "lab.example")
-			if !o.ok || o.stages.HTTP == nil || *o.stages.HTTP != (sched.HTTP{Status: c.status, Protocol: c.proto}) {
+			if !o.ok || o.stages.HTTP == nil || o.stages.HTTP.Status != c.status || o.stages.HTTP.Protocol != c.proto || o.stages.HTTP.FirstByte <= 0 {
 				t.Errorf("HTTP is %+v with %+v", o.stages.HTTP, o.failure)
 			}
 		})
 	}
 }
 
-// The phase ends at the first byte of the answer that counts. The clock here goes on
-// by 1 ms each time it is asked: once at the start, and at each first byte.
-func TestHTTPPhaseEndsAtTheFirstByte(t *testing.T) {
-	split := func(parts ...string) netip.AddrPort {
+// The phase ends with the head of the answer that counts, and the first byte of that is
+// known as well. Of the clock here each reading is a time of its own, 1 ms after the one
+// before: at the start of the phase, of the request, at each first byte, at the end.
+func TestHTTPPhaseEndsWithTheHead(t *testing.T) {
+	slowly := func(text string) netip.AddrPort {
 		return script(t, func(c net.Conn) {
 			c.(*net.TCPConn).SetNoDelay(true)
 			c.Read(make([]byte, 4096))
-			for _, part := range parts {
-				for i := range len(part) { // byte by byte
-					io.WriteString(c, part[i:i+1])
-				}
+			for i := range len(text) { // byte by byte
+				io.WriteString(c, text[i:i+1])
 			}
 			io.Copy(io.Discard, c)
 		})
 	}
 	for _, c := range []struct {
-		at   netip.AddrPort
-		took time.Duration
+		at        netip.AddrPort
+		firstByte time.Duration
 	}{
-		{split("HTTP/1.1 200 OK\r\nA: b\r\n", "\r\n"), 1 * ms},
-		{split("HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"), 2 * ms},
+		{slowly("HTTP/1.1 200 OK\r\nA: b\r\n\r\n"), 1 * ms},
+		{slowly("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), 2 * ms},
 	} {
 		o := attempt(t, &Criterion{HTTP: &HTTP{}}, c.at, "")
-		if !o.ok || o.stages.Phases[0] != (sched.Phase{Kind: sched.PhaseHTTP, Start: ms, Duration: c.took}) {
-			t.Errorf("phases are %+v, want %v", o.stages.Phases, c.took)
+		if !o.ok || o.stages.HTTP.FirstByte != c.firstByte {
+			t.Fatalf("of HTTP is known %+v, want the first byte after %v", o.stages.HTTP, c.firstByte)
+		}
+		if o.stages.Phases[0] != (sched.Phase{Kind: sched.PhaseHTTP, Start: ms, Duration: c.firstByte + 2*ms}) {
+			t.Errorf("phases are %+v with the first byte after %v", o.stages.Phases, c.firstByte)
 		}
 	}
+}
+
+// A head that comes slowly takes its time in the phase, from the request to its last
+// byte; the first byte has a time of its own.
+func TestSlowHead(t *testing.T) {
+	const first, rest = 20 * ms, 50 * ms
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		go func() {
+			defer far.Close()
+			far.Read(make([]byte, 4096))
+			time.Sleep(first)
+			io.WriteString(far, "HTTP/1.1 204 No Content\r\n")
+			time.Sleep(rest)
+			io.WriteString(far, "\r\n")
+		}()
+		began := time.Now()
+		now := func() time.Duration { return time.Since(began) }
+		_, stages, failure, ok := (&Criterion{HTTP: &HTTP{}}).Run(t.Context(), Peer{}, near, now)
+		if want := (sched.Phase{Kind: sched.PhaseHTTP, Duration: first + rest}); !ok || stages.Phases[0] != want || stages.HTTP.FirstByte != first {
+			t.Errorf("phases are %+v, HTTP is %+v with %+v", stages.Phases, stages.HTTP, failure)
+		}
+		must(t, near.Close())
+	})
 }
 
 // http2Run is a run that speaks HTTP/2 in the clear.

@@ -37,7 +37,7 @@ func (r *run) handshake(ctx context.Context) (time.Duration, *sched.Failure) {
 	if r.Health != nil && state.NegotiatedProtocol == "" {
 		return done, &sched.Failure{
 			Type: "tls_alpn_mismatch", Fault: sched.FaultTarget,
-			Text: fmt.Sprintf("the server agreed on no protocol of %q, and gRPC over TLS needs one; switch on ALPN with h2 at the server", offered),
+			Text: fmt.Sprintf("the server agreed on none of the protocols that were offered, %s, and gRPC over TLS needs one; switch on ALPN with h2 at the server", listed("%+q", offered)),
 		}
 	}
 	return done, nil
@@ -115,7 +115,7 @@ func alertFailure(alert string, offered []string) *sched.Failure {
 	case "no application protocol":
 		return &sched.Failure{
 			Type: "tls_alpn_mismatch", Fault: sched.FaultTarget,
-			Text: fmt.Sprintf("the server speaks none of the protocols that were offered, %q (RFC 7301 no_application_protocol); offer one that it speaks", offered),
+			Text: fmt.Sprintf("the server speaks none of the protocols that were offered, %s (RFC 7301 no_application_protocol); offer one that it speaks", listed("%+q", offered)),
 		}
 	case "protocol version not supported":
 		return versionFailure()

@@ -477,7 +477,7 @@ const (
 	PhaseKind_PHASE_KIND_TCP_CONNECT PhaseKind = 1
 	// The TLS handshake, the verification of the certificate included.
 	PhaseKind_PHASE_KIND_TLS_HANDSHAKE PhaseKind = 2
-	// From the first byte of an HTTP request to the first byte of its response.
+	// From the first byte of an HTTP request to the end of its response's head.
 	PhaseKind_PHASE_KIND_HTTP_RESPONSE PhaseKind = 3
 	// A call of grpc.health.v1.Health/Check.
 	PhaseKind_PHASE_KIND_GRPC_HEALTH PhaseKind = 4
@@ -1320,9 +1320,12 @@ type HttpFacts struct {
 	// Such as 200.
 	Status int32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	// Such as "HTTP/1.1".
-	Protocol      string `protobuf:"bytes,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Protocol string `protobuf:"bytes,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// Time to first byte: from the first byte of the request to the first byte of the
+	// response, interim ones (103) aside. The phase goes on to the end of its head.
+	FirstByteDuration *durationpb.Duration `protobuf:"bytes,3,opt,name=first_byte_duration,json=firstByteDuration,proto3" json:"first_byte_duration,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *HttpFacts) Reset() {
@@ -1367,6 +1370,13 @@ func (x *HttpFacts) GetProtocol() string {
 		return x.Protocol
 	}
 	return ""
+}
+
+func (x *HttpFacts) GetFirstByteDuration() *durationpb.Duration {
+	if x != nil {
+		return x.FirstByteDuration
+	}
+	return nil
 }
 
 // KernelFacts are what a kernel knows of an attempt.
@@ -2251,10 +2261,11 @@ const file_connrace_v1_candidate_proto_rawDesc = "" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12#\n" +
 	"\rserial_number\x18\x06 \x01(\tR\fserialNumber\x12-\n" +
-	"\x12sha256_fingerprint\x18\a \x01(\tR\x11sha256Fingerprint\"?\n" +
+	"\x12sha256_fingerprint\x18\a \x01(\tR\x11sha256Fingerprint\"\x8a\x01\n" +
 	"\tHttpFacts\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x1a\n" +
-	"\bprotocol\x18\x02 \x01(\tR\bprotocol\"\xa3\x02\n" +
+	"\bprotocol\x18\x02 \x01(\tR\bprotocol\x12I\n" +
+	"\x13first_byte_duration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x11firstByteDuration\"\xa3\x02\n" +
 	"\vKernelFacts\x12+\n" +
 	"\x03rtt\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03rtt\x12>\n" +
 	"\rrtt_deviation\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\frttDeviation\x12(\n" +
@@ -2480,32 +2491,33 @@ var file_connrace_v1_candidate_proto_depIdxs = []int32{
 	26, // 24: connrace.v1.TlsFacts.earliest_expire_time:type_name -> google.protobuf.Timestamp
 	26, // 25: connrace.v1.CertificateFacts.valid_from_time:type_name -> google.protobuf.Timestamp
 	26, // 26: connrace.v1.CertificateFacts.expire_time:type_name -> google.protobuf.Timestamp
-	25, // 27: connrace.v1.KernelFacts.rtt:type_name -> google.protobuf.Duration
-	25, // 28: connrace.v1.KernelFacts.rtt_deviation:type_name -> google.protobuf.Duration
-	6,  // 29: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
-	25, // 30: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
-	25, // 31: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
-	8,  // 32: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
-	18, // 33: connrace.v1.Failure.icmp:type_name -> connrace.v1.IcmpFacts
-	24, // 34: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
-	25, // 35: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
-	25, // 36: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
-	24, // 37: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
-	22, // 38: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
-	24, // 39: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
-	2,  // 40: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
-	25, // 41: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
-	17, // 42: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
-	6,  // 43: connrace.v1.MaskedAddress.phase:type_name -> connrace.v1.PhaseKind
-	25, // 44: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
-	4,  // 45: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
-	25, // 46: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
-	5,  // 47: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	25, // 27: connrace.v1.HttpFacts.first_byte_duration:type_name -> google.protobuf.Duration
+	25, // 28: connrace.v1.KernelFacts.rtt:type_name -> google.protobuf.Duration
+	25, // 29: connrace.v1.KernelFacts.rtt_deviation:type_name -> google.protobuf.Duration
+	6,  // 30: connrace.v1.Phase.kind:type_name -> connrace.v1.PhaseKind
+	25, // 31: connrace.v1.Phase.start_offset:type_name -> google.protobuf.Duration
+	25, // 32: connrace.v1.Phase.duration:type_name -> google.protobuf.Duration
+	8,  // 33: connrace.v1.Failure.fault:type_name -> connrace.v1.Fault
+	18, // 34: connrace.v1.Failure.icmp:type_name -> connrace.v1.IcmpFacts
+	24, // 35: connrace.v1.Winner.family:type_name -> connrace.v1.AddressFamily
+	25, // 36: connrace.v1.Winner.win_offset:type_name -> google.protobuf.Duration
+	25, // 37: connrace.v1.Winner.connect_duration:type_name -> google.protobuf.Duration
+	24, // 38: connrace.v1.Masked.families:type_name -> connrace.v1.AddressFamily
+	22, // 39: connrace.v1.Masked.addresses:type_name -> connrace.v1.MaskedAddress
+	24, // 40: connrace.v1.MaskedAddress.family:type_name -> connrace.v1.AddressFamily
+	2,  // 41: connrace.v1.MaskedAddress.outcome:type_name -> connrace.v1.Outcome
+	25, // 42: connrace.v1.MaskedAddress.duration:type_name -> google.protobuf.Duration
+	17, // 43: connrace.v1.MaskedAddress.failure:type_name -> connrace.v1.Failure
+	6,  // 44: connrace.v1.MaskedAddress.phase:type_name -> connrace.v1.PhaseKind
+	25, // 45: connrace.v1.ScheduledStart.start_offset:type_name -> google.protobuf.Duration
+	4,  // 46: connrace.v1.ScheduledStart.trigger:type_name -> connrace.v1.AttemptTrigger
+	25, // 47: connrace.v1.ScheduledStart.attempt_delay:type_name -> google.protobuf.Duration
+	5,  // 48: connrace.v1.ScheduledStart.delay_basis:type_name -> connrace.v1.DelayBasis
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_connrace_v1_candidate_proto_init() }
