@@ -32,7 +32,8 @@ const (
 	reasonInternal     = "INTERNAL"
 )
 
-// errShuttingDown ends a watch when the daemon stops.
+// errShuttingDown ends a watch when the daemon stops, and a call that is still there
+// when its time for that is up.
 var errShuttingDown = errors.New("the daemon is shutting down")
 
 // toStatus is the one place where errors become gRPC statuses.

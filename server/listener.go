@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"log/slog"
 	"net"
 	"sync"
 )
@@ -24,11 +26,20 @@ func (c *connections) closeAll() {
 type tracked struct {
 	net.Listener
 	open *connections
+	log  *slog.Logger
 }
 
+// Accept tells the log of a failure after which gRPC tries again, a second later at most,
+// and says nothing.
 func (t *tracked) Accept() (net.Conn, error) {
 	conn, err := t.Listener.Accept()
 	if err != nil {
+		if passing, ok := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](err); ok && passing.Temporary() {
+			t.log.Warn("a client cannot be accepted; with too many open files, raise the limit (ulimit -n)", "error", err)
+		}
 		return nil, err
 	}
 	t.open.mu.Lock()

@@ -31,8 +31,11 @@ const (
 	// deeper stack than a new goroutine has, and growing it is a tenth of what a Race
 	// RPC costs. RPCs beyond these get goroutines of their own.
 	streamWorkers = 64
-	// farewell is how long a watcher of health checks has to hear NOT_SERVING.
+	// farewell is how long a watcher of health checks has to hear NOT_SERVING, and a
+	// caller whose call is cut off to hear that.
 	farewell = 100 * time.Millisecond
+	// linger is how long the last reply of a daemon that stops may be on its way.
+	linger = 500 * time.Millisecond
 	// minPing is how often a client may ping, with or without RPCs.
 	minPing = 10 * time.Second
 )
@@ -59,7 +62,10 @@ type Server struct {
 
 	stop context.CancelFunc // ends the watches
 	end  context.CancelFunc // ends all other streams
-	open *connections
+
+	calls *calls
+	open  *connections
+	log   *slog.Logger
 }
 
 // New returns a Server that does not serve yet.
@@ -73,10 +79,12 @@ func New(cfg Config) *Server {
 		health: health.NewServer(),
 		stop:   stop,
 		end:    end,
+		calls:  &calls{running: make(map[context.Context]context.CancelCauseFunc)},
 		open:   &connections{open: make(map[net.Conn]struct{})},
+		log:    cfg.Logger,
 	}
 	unary, stream := interceptors(cfg.Logger)
-	stream = append(stream, endStreams(ending))
+	unary, stream = append(unary, s.calls.follow), append(stream, endStreams(ending))
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -104,7 +112,7 @@ func New(cfg Config) *Server {
 // Serve answers RPCs that come in at l until Shutdown, then returns nil. It
 // closes l.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.grpc.Serve(&tracked{Listener: l, open: s.open})
+	err := s.grpc.Serve(&tracked{Listener: l, open: s.open, log: s.log})
 	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
@@ -113,21 +121,59 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Shutdown turns health checks to NOT_SERVING, ends the streams of WatchProbe and
 // of health checks, takes no new RPC and waits for the running ones; those still
-// there when ctx ends are cut off. It returns when none is left.
-func (s *Server) Shutdown(ctx context.Context) {
+// there when ctx ends are cut off, with a status of which their callers hear in the
+// last moment before a deadline. It returns when none is left, and says whether a call
+// was cut off. A stream that nobody reads is not waited for.
+func (s *Server) Shutdown(ctx context.Context) (cut bool) {
 	s.health.Shutdown()
 	s.stop()
 	time.AfterFunc(farewell, s.end)
-	done := make(chan struct{})
+	drained := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(drained)
 		s.grpc.GracefulStop()
 	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		s.open.closeAll()
-		s.grpc.Stop()
-		<-done
+	cut = s.drain(ctx, drained)
+	s.open.closeAll()
+	s.grpc.Stop()
+	<-drained
+	return cut
+}
+
+// drain returns when all connections are closed, or may be.
+func (s *Server) drain(ctx context.Context, drained <-chan struct{}) (cut bool) {
+	start := time.Now()
+	nearly, cancel := lastWord(ctx)
+	defer cancel()
+	look := time.NewTicker(farewell)
+	defer look.Stop()
+	for {
+		select {
+		case <-drained:
+			return false
+		case <-look.C:
+			// What is left then is no call: a stream whose end waits behind what its
+			// caller does not read, or somebody who connected and says nothing.
+			if quiet, ok := s.calls.quietSince(start); ok && time.Since(quiet) >= linger {
+				return false
+			}
+		case <-nearly.Done():
+			cut = s.calls.cutOff()
+			select {
+			case <-drained:
+			case <-ctx.Done():
+			}
+			return cut
+		}
 	}
+}
+
+// lastWord ends so long before ctx's deadline that a status still gets to its caller: a
+// fifth of the time that is left, at most farewell.
+func lastWord(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(farewell, time.Until(deadline)/5)))
 }

@@ -1,17 +1,23 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/connrace/connrace/internal/netlab"
@@ -25,6 +31,7 @@ var unbounded = &connracev1.RaceOptions{AttemptTimeout: durationpb.New(endless),
 // raceInFlight is a race in flight to a host that swallows, and the daemon it runs in.
 type raceInFlight struct {
 	*daemon
+	at    net.Addr // of the daemon
 	hole  *netlab.Host
 	reply *connracev1.RaceResponse
 	err   error
@@ -36,7 +43,7 @@ func inFlight(ctx context.Context, t *testing.T) *raceInFlight {
 	t.Helper()
 	r := &raceInFlight{hole: host(t, netlab.Swallow), over: make(chan struct{})}
 	dns := names(t, map[string]netlab.Answers{"hole.example.": addresses(r.hole.Addr().Addr())})
-	r.daemon = serve(t, named(dns))
+	r.daemon, r.at = serveTCP(t, named(dns))
 	go func() {
 		defer close(r.over)
 		r.reply, r.err = r.rpc.Race(ctx, &connracev1.RaceRequest{
@@ -143,24 +150,162 @@ func TestShutdownEndsAWatchOfASilentHost(t *testing.T) {
 	refusedBecause(t, err, codes.Unavailable, "SHUTTING_DOWN")
 }
 
+// What still runs when the time is almost up is told so, whatever it is, and the log says
+// the same: it is the daemon that leaves, and not the caller.
 func TestShutdownCutsOffWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
-	r := inFlight(patient(t), t)
-	before := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	r.Shutdown(ctx)
-	if took := time.Since(before); took < 50*time.Millisecond || took > patience {
-		t.Errorf("the shutdown took %v of its 50ms", took)
+	for name, call := range map[string]func(context.Context, *daemon) error{
+		"ResolveAndRank": func(ctx context.Context, d *daemon) error {
+			_, err := d.rpc.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: "never.example.:80", Options: unbounded})
+			return err
+		},
+		"Race": func(ctx context.Context, d *daemon) error {
+			_, err := d.rpc.Race(ctx, &connracev1.RaceRequest{Target: "never.example.:80", Options: unbounded})
+			return err
+		},
+		"Race, shared": func(ctx context.Context, d *daemon) error {
+			_, err := d.rpc.Race(ctx, &connracev1.RaceRequest{Target: "never.example.:80", Options: unbounded, Share: true})
+			return err
+		},
+		"Probe": func(ctx context.Context, d *daemon) error {
+			_, err := d.rpc.Probe(ctx, &connracev1.ProbeRequest{Target: "never.example.:80"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const bound = 500 * time.Millisecond
+			never := addresses(one)
+			never.A.Delay, never.AAAA.Delay = patience, patience
+			dns := names(t, map[string]netlab.Answers{"never.example.": never})
+			d, _ := serveTCP(t, named(dns))
+			over := make(chan error, 1)
+			go func() { over <- call(patient(t), d) }()
+			eventually(t, "it has begun", func() bool { return len(dns.Log()) > 0 })
+			ctx, cancel := context.WithTimeout(t.Context(), bound)
+			defer cancel()
+			before := time.Now()
+			if cut := d.Shutdown(ctx); !cut {
+				t.Error("the shutdown says that it has cut nothing off")
+			}
+			if took := time.Since(before); took < bound/2 || took > patience {
+				t.Errorf("the shutdown took %v of its %v", took, bound)
+			}
+			refusedBecause(t, <-over, codes.Unavailable, "SHUTTING_DOWN")
+			lines := d.log.lines(t, "finished call")
+			if len(lines) != 1 || lines[0]["grpc.code"] != "Unavailable" || lines[0]["reason"] != "SHUTTING_DOWN" {
+				t.Errorf("the log has %v when the shutdown returns", lines)
+			}
+			must(t, <-d.done)
+		})
 	}
-	if n := len(r.log.lines(t, "finished call")); n != 1 {
-		t.Errorf("%d handlers have ended when the shutdown returns, want 1", n)
+}
+
+// Without any time at all too the shutdown ends, and the log still says why.
+func TestShutdownAtOnce(t *testing.T) {
+	t.Parallel()
+	r := inFlight(patient(t), t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if cut := r.Shutdown(ctx); !cut {
+		t.Error("the shutdown says that it has cut nothing off")
+	}
+	lines := r.log.lines(t, "finished call")
+	if len(lines) != 1 || lines[0]["reason"] != "SHUTTING_DOWN" {
+		t.Errorf("the log has %v when the shutdown returns", lines)
 	}
 	r.wait(t)
 	if status.Code(r.err) != codes.Unavailable {
 		t.Errorf("the race is cut off with %v, want UNAVAILABLE", r.err)
 	}
 	must(t, <-r.done)
+}
+
+// A watcher that reads nothing does not hold up the end, whether its rounds wait to be
+// sent or the watch waits for them. A race that runs beside it is waited for all the same.
+func TestShutdownDoesNotWaitForADeafWatcher(t *testing.T) {
+	t.Parallel()
+	for name, interval := range map[string]time.Duration{"one round waits": time.Hour, "the watch waits": 10 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, good := inFlight(patient(t), t), host(t, netlab.Accept)
+			deaf(t, r.at, &connracev1.WatchProbeRequest{
+				Target: good.Addr().String(), Interval: durationpb.New(interval), IncludeTranscript: true,
+			})
+			eventually(t, "the first round", func() bool { return good.Accepted() > 0 })
+			if interval < time.Second {
+				stalls(t, good)
+			}
+			over := make(chan bool)
+			go func() { over <- r.Shutdown(patient(t)) }()
+			select {
+			case <-over:
+				t.Error("the shutdown did not wait for the race")
+			case <-r.over:
+				t.Errorf("the race is over: %v", r.err)
+			case <-time.After(time.Second):
+			}
+			must(t, r.hole.Drain()) // the kernel sends the SYN again
+			r.wait(t)
+			must(t, r.err)
+			before := time.Now()
+			if cut := <-over; cut {
+				t.Error("the shutdown says that it has cut a call off")
+			}
+			if took := time.Since(before); took > 4*time.Second { // of patience, which is 20s
+				t.Errorf("the shutdown took %v more", took)
+			}
+			var reasons []any
+			for _, line := range r.log.lines(t, "finished call") {
+				reasons = append(reasons, line["grpc.method"], line["reason"])
+			}
+			if want := []any{"WatchProbe", "SHUTTING_DOWN", "Race", nil}; interval > time.Second && !slices.Equal(reasons, want) {
+				t.Errorf("the log has %v, want %v", reasons, want)
+			}
+			if want := []any{"Race", nil, "WatchProbe", "SHUTTING_DOWN"}; interval < time.Second && !slices.Equal(reasons, want) {
+				t.Errorf("the log has %v, want %v", reasons, want)
+			}
+		})
+	}
+}
+
+// deaf begins a watch and reads nothing of it, nor lets anything be sent.
+func deaf(t *testing.T, daemon net.Addr, req *connracev1.WatchProbeRequest) {
+	t.Helper()
+	conn, err := net.Dial("tcp", daemon.String())
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	message, err := proto.Marshal(req)
+	must(t, err)
+	var block bytes.Buffer
+	fields := hpack.NewEncoder(&block)
+	for _, f := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", daemon.String()},
+		{":path", connracev1.RacerService_WatchProbe_FullMethodName},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+	} {
+		must(t, fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
+	}
+	_, err = io.WriteString(conn, http2.ClientPreface)
+	must(t, err)
+	frames := http2.NewFramer(conn, nil)
+	must(t, frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+	must(t, frames.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true}))
+	must(t, frames.WriteData(1, true, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)))
+}
+
+// stalls returns when a watch with often as its interval no longer connects.
+func stalls(t *testing.T, h *netlab.Host) {
+	t.Helper()
+	for before, deadline := 0, time.Now().Add(patience); before < h.Accepted(); time.Sleep(30 * often().AsDuration()) {
+		before = h.Accepted()
+		if time.Now().After(deadline) {
+			t.Fatalf("the watch still goes on after %v", patience)
+		}
+	}
 }
 
 // A client that connects and says nothing is not an RPC and no reason to wait

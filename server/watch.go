@@ -16,10 +16,14 @@ func (s *service) WatchProbe(m *connracev1.WatchProbeRequest, stream connracev1.
 	defer stop(nil)
 	defer context.AfterFunc(s.stopping, func() { stop(errShuttingDown) })()
 	err := s.watch(ctx, m, stream)
-	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case err == nil, errors.Is(err, context.DeadlineExceeded):
 		return nil
+	case errors.Is(context.Cause(ctx), errShuttingDown):
+		return toStatus(errShuttingDown) // also where it was sending to nobody
+	default:
+		return toStatus(err)
 	}
-	return toStatus(err)
 }
 
 func (s *service) watch(ctx context.Context, m *connracev1.WatchProbeRequest, stream connracev1.RacerService_WatchProbeServer) error {
