@@ -55,7 +55,7 @@ func TestEachLimitDefers(t *testing.T) {
 		"none":            {Limits{}, 0, 3, "-, -, -"},
 		"in flight":       {Limits{InFlight: 1}, 0, 3, "-, 0s+20ms in_flight, 0s+40ms in_flight"},
 		"two in flight":   {Limits{InFlight: 2}, 0, 3, "-, -, 0s+20ms in_flight"},
-		"descriptors":     {Limits{}, 2, 3, "-, -, 0s+20ms descriptors"},
+		"descriptors":     {Limits{}, ofRaces + 2, 3, "-, -, 0s+20ms descriptors"},
 		"caller":          {Limits{CallerInFlight: 1}, 0, 2, "-, 0s+20ms caller_in_flight"},
 		"destination":     {Limits{DestinationInFlight: 1}, 0, 2, "-, -"},
 		"prefix":          {Limits{PrefixInFlight: 1}, 0, 2, "-, 0s+20ms prefix_in_flight"},
@@ -551,7 +551,7 @@ func TestRandomRacesUnderRandomLimits(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 11))
 			n := newNetwork(t)
-			n.limits, n.sockets = randomLimits(rng), rng.IntN(8)
+			n.limits, n.sockets = randomLimits(rng), rng.IntN(2)*(ofRaces+1+rng.IntN(20))
 			target := literals(6)
 			target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: "198.51.100.1:443"}, CandidateSpec{Endpoint: "[2001:db8::1]:443"})
 			for _, c := range target.Candidates {
@@ -668,7 +668,7 @@ func wantLimitsKept(t *testing.T, n *network) {
 			}
 		}
 	}
-	within("in all", n.peak, n.limits.InFlight, n.sockets, 3*cmp.Or(n.limits.CallerInFlight, 1000))
+	within("in all", n.peak, n.limits.InFlight, n.sockets-admit.OfARace, 3*cmp.Or(n.limits.CallerInFlight, 1000))
 	for p, got := range n.most {
 		limit := n.limits.PrefixInFlight
 		if p.IsSingleIP() {

@@ -1,10 +1,14 @@
 package racer
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/connrace/connrace/internal/connect"
 	"github.com/connrace/connrace/internal/connect/stage"
+	"github.com/connrace/connrace/internal/hostname"
 )
 
 // Criterion says what an attempt must have done to count as a success: others are
@@ -57,20 +61,51 @@ const MaxDSCP = 63
 const maxInterfaceName = 15
 
 func (c *checker) source(s Source) Source {
+	const addresses = "options.source.bind_addresses"
 	if s.IPv4.IsValid() && !s.IPv4.Is4() {
-		c.wrongf("options.source.bind_addresses", "has %s, which is no IPv4 address", s.IPv4)
+		c.wrongf(addresses, "has %s, which is no IPv4 address", s.IPv4)
 	}
 	if s.IPv6.IsValid() && (!s.IPv6.Is6() || s.IPv6.Is4In6()) {
-		c.wrongf("options.source.bind_addresses", "has %s, which is no IPv6 address", s.IPv6)
+		c.wrongf(addresses, "has %s, which is no IPv6 address", s.IPv6)
 	}
 	if s.IPv6.Zone() != "" {
-		c.wrongf("options.source.bind_addresses", "has %s, an address with a zone; leave the zone out and set the interface", s.IPv6)
+		c.wrongf(addresses, "has %s, an address with a zone; leave the zone out and set the interface", s.IPv6)
+	}
+	for _, addr := range []netip.Addr{s.IPv4, s.IPv6} {
+		if kind := nobodys(addr); kind != "" {
+			c.wrongf(addresses, "has %s, %s address; allowed is one that a host has, or none", addr, kind)
+		}
 	}
 	if len(s.Interface) > maxInterfaceName {
 		c.wrongf("options.source.interface", "is %d bytes long; %d are allowed", len(s.Interface), maxInterfaceName)
+	} else if strings.ContainsFunc(s.Interface, notInInterface) {
+		c.wrongf("options.source.interface", "is %s; allowed is a name without white space, control characters, '/' and ':'", hostname.Quote(s.Interface))
 	}
 	if s.DSCP > MaxDSCP {
 		c.wrongf("options.source.dscp", "is %d; allowed is 0 to %d", s.DSCP, MaxDSCP)
 	}
 	return s
+}
+
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// nobodys says of what kind an address is that no host can have; "": some can, or it is
+// none. Binding to such a one succeeds and binds nothing, and the routes choose.
+func nobodys(addr netip.Addr) string {
+	switch {
+	case addr.IsUnspecified():
+		return "the unspecified"
+	case addr.IsMulticast():
+		return "a multicast"
+	case addr == broadcast4:
+		return "the broadcast"
+	default:
+		return ""
+	}
+}
+
+// notInInterface is what Linux allows in no interface's name, and what nobody can see in
+// one. A kernel reads a name up to its first NUL, which would make it another one.
+func notInInterface(c rune) bool {
+	return unicode.IsSpace(c) || unicode.IsControl(c) || c == '/' || c == ':'
 }

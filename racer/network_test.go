@@ -31,7 +31,7 @@ type network struct {
 	unrouted []netip.Prefix            // this host has no source address for them
 	client   []netip.Prefix            // this host's addresses; nil: source4 and source6
 	limits   Limits                    // of the racer
-	sockets  int                       // that this process has for attempts; 0: any number
+	sockets  int                       // descriptors that this process has for races; 0: any number
 	panicked []any                     // what Config.Panicked was told
 
 	mu     sync.Mutex

@@ -324,6 +324,48 @@ func (c *checker) backups(o Options) (Options, []Warning) {
 	return o, nil
 }
 
+// unattempted drops what only attempts have a use for.
+func unattempted(o Options) (Options, []Warning) {
+	var all []Warning
+	drop := func(set bool, field string) {
+		if set {
+			all = append(all, Warning{field, "has no effect: a ranking connects to nothing"})
+		}
+	}
+	drop(o.Grace != 0, "options.grace")
+	drop(!o.Criterion.IsTCP(), "options.criterion")
+	drop(o.Source.DSCP != 0, "options.source.dscp")
+	drop(o.CloseWithFIN, "options.close_with_fin")
+	o.Grace, o.Criterion, o.Source.DSCP, o.CloseWithFIN = 0, Criterion{}, 0, false
+	return o, all
+}
+
+// inVain warns of what the caller knows of candidates where nothing goes by it.
+func inVain(specs []CandidateSpec, why string) []Warning {
+	return append(
+		vain(specs, "expected_rtt", why, func(s *CandidateSpec) bool { return s.ExpectedRTT != 0 }),
+		vain(specs, "past_connect_durations", why, func(s *CandidateSpec) bool { return len(s.PastConnects) > 0 })...,
+	)
+}
+
+// vain warns of a field once, since a thousand candidates may have it.
+func vain(specs []CandidateSpec, name, why string, has func(*CandidateSpec) bool) []Warning {
+	var with []int
+	for i := range specs {
+		if has(&specs[i]) {
+			with = append(with, i)
+		}
+	}
+	if len(with) == 0 {
+		return nil
+	}
+	message := "has no effect: " + why
+	if more := len(with) - 1; more > 0 {
+		message += fmt.Sprintf("; nor has it with %d more of the candidates", more)
+	}
+	return []Warning{{fmt.Sprintf("candidates[%d].%s", with[0], name), message}}
+}
+
 // known checks what the caller knows of a candidate.
 func (c *checker) known(field string, spec *CandidateSpec) {
 	between(c, field+".expected_rtt", spec.ExpectedRTT, 0, MinKnown, MaxExpectedRTT)

@@ -82,7 +82,19 @@ func planRace(t Target, s Selection, o Options, caller string) (*plan, error) {
 	}
 	p.selected()
 	p.target(&c, t)
+	if p.options.Strategy != sched.Adaptive && *p.options.MaxBackups == 0 {
+		p.warnings = append(p.warnings, inVain(t.Candidates, "only adaptive and backup attempts go by it")...)
+	}
 	return p, c.err()
+}
+
+// planRank plans the race that a ranking is for.
+func planRank(t Target, s Selection, o Options) (*plan, error) {
+	p, err := planRace(t, s, o, "")
+	var more []Warning
+	p.options, more = unattempted(p.options)
+	p.warnings = append(p.warnings, more...)
+	return p, err
 }
 
 func planProbe(t Target, s Selection, o ProbeOptions, caller string) (*plan, ProbeOptions, error) {
@@ -99,6 +111,7 @@ func planProbe(t Target, s Selection, o ProbeOptions, caller string) (*plan, Pro
 	}
 	p.selected()
 	p.target(&c, t)
+	p.warnings = inVain(t.Candidates, "a probe starts all attempts at once and makes no backups")
 	return p, o, c.err()
 }
 

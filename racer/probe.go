@@ -38,7 +38,7 @@ type ProbeResult struct {
 	Run
 	Options  ProbeOptions  // in effect
 	Rounds   int           // begun
-	Interval time.Duration // in effect
+	Interval time.Duration // in effect; 0: of no use to a probe of one round
 	Report   Report        // what was measured
 }
 
@@ -46,10 +46,23 @@ type ProbeResult struct {
 // another was faster. The error is a *RequestError, an *OverloadedError, or the cause of
 // ctx's cancellation.
 func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, error) {
+	asked := req.Interval
 	p, err := checkProbe(&req)
 	if err != nil {
 		return nil, err
 	}
+	if req.Rounds == 1 {
+		req.Interval = 0
+		if asked != 0 {
+			p.warnings = append(p.warnings, Warning{"interval", "has no effect: there is one round"})
+		}
+	}
+	return r.probe(ctx, p, &req, 1)
+}
+
+// probe runs the rounds of a request that has been checked. Their numbers begin with
+// first.
+func (r *Racer) probe(ctx context.Context, p *plan, req *ProbeRequest, first int) (*ProbeResult, error) {
 	v, err := r.enter(p.caller)
 	if err != nil {
 		return nil, err
@@ -62,14 +75,14 @@ func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, erro
 	}
 	var probe prober
 	var before *engine // of the latest round; its facts are those of the next one
-	for round := 1; round <= req.Rounds; round++ {
-		if round > 1 && !wait(ctx, probe.next(req.Interval)) {
+	for n := range req.Rounds {
+		if n > 0 && !wait(ctx, probe.next(req.Interval)) {
 			probe.end, probe.run.Duration = whyLeft(ctx), time.Since(probe.run.Start)
 			break
 		}
 		e := newEngine(r, p, v, false)
 		e.run(ctx)
-		probe.add(e, round)
+		probe.add(e, first+n)
 		if before != nil {
 			r.recycle(before)
 		}
@@ -87,7 +100,8 @@ func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, erro
 
 // Watch resolves and probes again and again, one round at a time, and hands each
 // result and its number, from 1, to report. It ends when ctx does, with the cause
-// of that, or when report returns an error, with that.
+// of that, or when report returns an error, with that. In a result that number is the
+// round's everywhere.
 // req.Rounds must be 0.
 func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round int64, result *ProbeResult) error) error {
 	if req.Rounds != 0 {
@@ -96,7 +110,12 @@ func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round i
 	ctx, cancel := timed(ctx)
 	defer cancel()
 	for round := int64(1); ; round++ {
-		result, err := r.Probe(ctx, req)
+		once := req
+		p, err := checkProbe(&once)
+		if err != nil {
+			return err
+		}
+		result, err := r.probe(ctx, p, &once, int(round))
 		if err != nil {
 			return err
 		}
@@ -171,10 +190,10 @@ func (p *prober) next(interval time.Duration) time.Duration {
 	return time.Until(p.last.Add(interval))
 }
 
-// add takes in a round. All offsets are moved to the start of the first one.
+// add takes in a round by its number. All offsets are moved to the start of the first one.
 func (p *prober) add(e *engine, round int) {
 	candidates := e.fold(round)
-	if round == 1 {
+	if p.rounds == 0 {
 		p.run, p.candidates = e.summary(), candidates
 		p.run.Transcript = nil
 	} else {
@@ -183,7 +202,7 @@ func (p *prober) add(e *engine, round int) {
 	base := e.start.Sub(p.run.Start)
 	p.run.Transcript = append(p.run.Transcript, e.transcript(round, base)...)
 	p.run.Duration = base + e.took
-	p.rounds, p.last = round, e.start
+	p.rounds, p.last = p.rounds+1, e.start
 	p.ended(e.end)
 }
 
@@ -213,7 +232,7 @@ func (p *prober) over() bool {
 	return p.end != sched.EndCompleted && p.end != sched.EndTimedOut || len(p.candidates) == 0
 }
 
-func (p *prober) result(req ProbeRequest) *ProbeResult {
+func (p *prober) result(req *ProbeRequest) *ProbeResult {
 	p.run.End = p.end
 	return &ProbeResult{
 		Run:      p.run,

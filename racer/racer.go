@@ -227,7 +227,10 @@ func (e *engine) result() *RaceResult {
 type RankRequest struct {
 	Target    Target    // what to rank
 	Selection Selection // which addresses, in which order
-	Options   Options   // of the race the schedule is for
+	// Options are those of the race the schedule is for. What only attempts have a use
+	// for is left out of the result, with a warning: Grace, Criterion, CloseWithFIN and
+	// Source.DSCP.
+	Options Options
 	// NoTranscript leaves Run.Transcript out of the result, which saves some memory.
 	NoTranscript bool
 }
@@ -240,7 +243,7 @@ func (req RankRequest) Validate() error {
 }
 
 func (req *RankRequest) plan() (*plan, error) {
-	p, err := planRace(req.Target, req.Selection, req.Options, "")
+	p, err := planRank(req.Target, req.Selection, req.Options)
 	p.untold = req.NoTranscript
 	return p, err
 }

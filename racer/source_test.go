@@ -138,6 +138,23 @@ func TestManner(t *testing.T) {
 			},
 		},
 		{name: "interface", source: Source{Interface: strings.Repeat("i", 16)}, want: []FieldError{{"options.source.interface", "is 16 bytes long; 15 are allowed"}}},
+		{name: "any IPv4", source: Source{IPv4: netip.IPv4Unspecified()}, want: []FieldError{{
+			"options.source.bind_addresses", "has 0.0.0.0, the unspecified address; allowed is one that a host has, or none",
+		}}},
+		{name: "any IPv6", source: Source{IPv4: bound4, IPv6: netip.IPv6Unspecified()}, want: []FieldError{{
+			"options.source.bind_addresses", "has ::, the unspecified address; allowed is one that a host has, or none",
+		}}},
+		{name: "many hosts", source: Source{IPv4: netip.MustParseAddr("224.0.0.1"), IPv6: netip.MustParseAddr("ff02::1")}, want: []FieldError{
+			{"options.source.bind_addresses", "has 224.0.0.1, a multicast address; allowed is one that a host has, or none"},
+			{"options.source.bind_addresses", "has ff02::1, a multicast address; allowed is one that a host has, or none"},
+		}},
+		{name: "all hosts", source: Source{IPv4: netip.MustParseAddr("255.255.255.255")}, want: []FieldError{{
+			"options.source.bind_addresses", "has 255.255.255.255, the broadcast address; allowed is one that a host has, or none",
+		}}},
+		{name: "loopback and private", source: Source{IPv4: netip.MustParseAddr("127.0.0.1"), IPv6: netip.MustParseAddr("fd00::1")}},
+		{name: "NUL in an interface", source: Source{Interface: "lo\x00zzz"}, want: []FieldError{{
+			"options.source.interface", `is "lo\x00zzz"; allowed is a name without white space, control characters, '/' and ':'`,
+		}}},
 		{name: "DSCP", source: Source{DSCP: 64}, want: []FieldError{{"options.source.dscp", "is 64; allowed is 0 to 63"}}},
 		{name: "caller", caller: long + "x", want: []FieldError{{"caller_key", "is 101 characters long; 100 are allowed"}}},
 		{
@@ -169,5 +186,22 @@ func TestManner(t *testing.T) {
 				t.Errorf("a probe: %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// What can't be in an interface's name is refused, and what can is not: names are bytes
+// to a kernel, and people give them theirs.
+func TestInterfaceNames(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"": true, "eth0": true, "br-1f2e3d_4c": true, "eth0.100": true, "veth0@if2": true, "häuser": true, "wg%d": true,
+		"\x00": false, "lo\x00": false, "\x00lo": false, "lo\x00zzz": false, "lo ": false, " lo": false, "l o": false,
+		"lo\n": false, "lo\t": false, "lo\v": false, "lo\x7f": false, "lo\x1b": false, "lo\u00a0": false, "lo\u0085": false, "../lo": false, "/": false, "eth0:1": false,
+	} {
+		err := RaceRequest{Target: literals(1), Options: Options{Source: Source{Interface: name}}}.Validate()
+		if got := fieldErrors(t, err); ok != (len(got) == 0) {
+			t.Errorf("%q: problems are %q", name, got)
+		} else if !ok {
+			wantProblem(t, got, "options.source.interface", "allowed is a name without")
+		}
 	}
 }

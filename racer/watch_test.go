@@ -22,7 +22,8 @@ func isEnough(t *testing.T, err error) {
 	}
 }
 
-// A watch resolves anew each round: where the name points is where it connects.
+// A watch resolves anew each round: where the name points is where it connects. The
+// number of the round is the same everywhere.
 func TestWatchFollowsTheName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -33,7 +34,7 @@ func TestWatchFollowsTheName(t *testing.T) {
 		var seen []string
 		began := time.Now()
 		err := n.racer().Watch(t.Context(), ProbeRequest{Target: Target{Name: "moving.example:443"}}, func(round int64, r *ProbeResult) error {
-			checkProbed(t, r)
+			checkRounds(t, r, int(round))
 			seen = append(seen, fmt.Sprintf("%d at %v: %s %d", round, r.Start.Sub(began), r.Report.Candidates[0].Endpoint, r.Report.Verdict))
 			if round == 3 {
 				return errEnough

@@ -146,6 +146,13 @@ func TestBadSources(t *testing.T) {
 		{bind("nowhere", "127.0.0.1", "127.0.0.1"), []violation{
 			wrong("options.source.bind_addresses[0]"), wrong("options.source.bind_addresses[2]"),
 		}},
+		{bind("0.0.0.0"), []violation{wrong("options.source.bind_addresses", "0.0.0.0", "the unspecified")}},
+		{bind("127.0.0.1", "::"), []violation{wrong("options.source.bind_addresses", "::", "the unspecified")}},
+		{bind("::ffff:0.0.0.0"), []violation{wrong("options.source.bind_addresses", "0.0.0.0", "the unspecified")}},
+		{bind("224.0.0.1"), []violation{wrong("options.source.bind_addresses", "224.0.0.1", "a multicast")}},
+		{bind("ff02::1"), []violation{wrong("options.source.bind_addresses", "ff02::1", "a multicast")}},
+		{bind("255.255.255.255"), []violation{wrong("options.source.bind_addresses", "255.255.255.255", "the broadcast")}},
+		{&connracev1.SourceOptions{Interface: "lo\x00zzz"}, []violation{wrong("options.source.interface", `"lo\x00zzz"`, "control characters")}},
 		{&connracev1.SourceOptions{Interface: "sixteen-bytes-eth"}, []violation{wrong("options.source.interface", "17", "15")}},
 		{&connracev1.SourceOptions{Interface: "sixteen-bytes-et"}, []violation{wrong("options.source.interface", "16", "15")}},
 		{&connracev1.SourceOptions{Dscp: 64}, []violation{wrong("options.source.dscp", "64", "0 to 63")}},

@@ -69,6 +69,13 @@ func raceOptions(o racer.Options) *connracev1.RaceOptions {
 	return m
 }
 
+// rankOptions leaves unset what a ranking has no use for, and what 0 does not say.
+func rankOptions(o racer.Options) *connracev1.RaceOptions {
+	m := raceOptions(o)
+	m.Grace = nil
+	return m
+}
+
 func probeOptions(o racer.ProbeOptions) *connracev1.ProbeOptions {
 	return &connracev1.ProbeOptions{
 		AttemptTimeout: durationpb.New(o.AttemptTimeout),

@@ -83,7 +83,7 @@ func TestBadKnowledge(t *testing.T) {
 	)
 }
 
-// The bounds are allowed in all RPCs, and a probe has no use for what it is told.
+// The bounds are allowed in all RPCs. A probe has no use for what it is told, and says so.
 func TestGoodKnowledge(t *testing.T) {
 	t.Parallel()
 	d := serve(t, plain())
@@ -101,8 +101,12 @@ func TestGoodKnowledge(t *testing.T) {
 	must(t, err)
 	reply, err := d.rpc.Probe(ctx, &connracev1.ProbeRequest{Candidates: specs})
 	must(t, err)
-	if len(reply.GetRun().GetWarnings()) > 0 {
-		t.Errorf("a probe warns of %v", reply.GetRun().GetWarnings())
+	var warned []string
+	for _, w := range reply.GetRun().GetWarnings() {
+		warned = append(warned, w.GetField())
+	}
+	if want := []string{"candidates[0].expected_rtt", "candidates[3].past_connect_durations"}; !slices.Equal(warned, want) {
+		t.Errorf("a probe warns of %v, want %v", warned, want)
 	}
 }
 

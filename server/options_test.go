@@ -24,16 +24,40 @@ const (
 )
 
 // inEffect returns what a race makes of options, and with which warnings. A
-// ranking must make the same of them.
+// ranking must make the same of them, but for what it has no use for.
 func inEffect(t *testing.T, d *daemon, asked *connracev1.RaceOptions) (*connracev1.RaceOptions, *connracev1.Run) {
 	t.Helper()
 	race, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{Target: denied, Options: asked})
 	must(t, err)
 	rank, err := d.rpc.ResolveAndRank(patient(t), &connracev1.ResolveAndRankRequest{Target: denied, Options: asked})
 	must(t, err)
-	same(t, rank.GetOptions(), race.GetOptions())
-	same(t, &connracev1.Run{Warnings: rank.GetRun().GetWarnings()}, &connracev1.Run{Warnings: race.GetRun().GetWarnings()})
+	want := proto.CloneOf(race.GetOptions())
+	warnings := slices.Concat(race.GetRun().GetWarnings(), uselessToRank(asked))
+	want.Grace, want.Criterion, want.CloseWithFin = nil, nil, false
+	if want.GetSource() != nil {
+		want.Source.Dscp = 0
+	}
+	same(t, rank.GetOptions(), want)
+	same(t, &connracev1.Run{Warnings: rank.GetRun().GetWarnings()}, &connracev1.Run{Warnings: warnings})
 	return race.GetOptions(), race.GetRun()
+}
+
+// uselessToRank is what a ranking warns of.
+func uselessToRank(asked *connracev1.RaceOptions) (all []*connracev1.Warning) {
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{
+		{asked.GetGrace().AsDuration() != 0, "options.grace"},
+		{asked.GetCriterion() != nil, "options.criterion"},
+		{asked.GetSource().GetDscp() != 0, "options.source.dscp"},
+		{asked.GetCloseWithFin(), "options.close_with_fin"},
+	} {
+		if f.set {
+			all = append(all, &connracev1.Warning{Field: f.name, Message: "has no effect: a ranking connects to nothing"})
+		}
+	}
+	return all
 }
 
 // What a reply says of the options when nothing but the strategy is set: one that

@@ -121,8 +121,8 @@ func samplesAreTheAttempts(t *testing.T, p *connracev1.ProbedCandidate) {
 	}
 }
 
-// A probe of one round of an unnamed target: every option has its default, and
-// the target has no index.
+// A probe of one round of an unnamed target: every option has its default, the
+// interval has no use, and the target has no index.
 func TestProbeDefaults(t *testing.T) {
 	t.Parallel()
 	d, good := serve(t, plain()), host(t, netlab.Accept).Addr()
@@ -134,7 +134,6 @@ func TestProbeDefaults(t *testing.T) {
 		Run:        run(connracev1.EndReason_END_REASON_COMPLETED),
 		Options:    defaultProbeOptions,
 		RoundCount: 1,
-		Interval:   durationpb.New(time.Second),
 		Report: &connracev1.ProbeReport{
 			Verdict:            connracev1.Verdict_VERDICT_REACHABLE,
 			VerdictExplanation: someText,
@@ -179,6 +178,21 @@ func TestProbeVerdicts(t *testing.T) {
 		must(t, err)
 		if got := reply.GetReport().GetVerdict(); got != c.want || reply.GetRun().GetEndReason() != c.end {
 			t.Errorf("%s: the verdict is %v, the end %v; want %v and %v", name, got, reply.GetRun().GetEndReason(), c.want, c.end)
+		}
+	}
+}
+
+// An interval that has no use is accepted, left out of the reply and warned of; with a
+// second round it has one.
+func TestIntervalOfOneRound(t *testing.T) {
+	t.Parallel()
+	d := serve(t, plain())
+	for rounds, says := range map[int32][]string{0: {"no effect", "one round"}, 1: {"no effect", "one round"}, 2: nil} {
+		reply, err := d.rpc.Probe(patient(t), &connracev1.ProbeRequest{Target: denied, Rounds: rounds, Interval: often()})
+		must(t, err)
+		warns(t, reply.GetRun(), "interval", says)
+		if got := reply.GetInterval(); (got != nil) != (says == nil) || got != nil && !proto.Equal(got, often()) {
+			t.Errorf("%d rounds: the interval is %v", rounds, got)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestRankByName(t *testing.T) {
 	}
 	want := &connracev1.ResolveAndRankResponse{
 		Run:        run(connracev1.EndReason_END_REASON_COMPLETED),
-		Options:    defaultOptions,
+		Options:    proto.CloneOf(defaultOptions),
 		Candidates: []*connracev1.Candidate{first, second},
 		Schedule: []*connracev1.ScheduledStart{
 			scheduled(first, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_FIRST),
@@ -39,6 +39,7 @@ func TestRankByName(t *testing.T) {
 			scheduled(second, connracev1.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP),
 		},
 	}
+	want.Options.Grace = nil // of no use to it
 	want.Run.Selection = proto.CloneOf(defaultSelection)
 	want.Run.Selection.OnlyFamily = connracev1.AddressFamily_ADDRESS_FAMILY_IPV4
 	want.Run.Resolution = &connracev1.Resolution{Queries: []*connracev1.Query{{

@@ -33,7 +33,7 @@ func (s *service) ResolveAndRank(ctx context.Context, m *connracev1.ResolveAndRa
 	}
 	reply := &connracev1.ResolveAndRankResponse{
 		Run:        s.run(&result.Run, m.GetIncludeTranscript()),
-		Options:    raceOptions(result.Options),
+		Options:    rankOptions(result.Options),
 		Candidates: candidates(result.Candidates),
 		Schedule:   schedule(result.Schedule),
 	}
@@ -102,13 +102,16 @@ func (s *service) Probe(ctx context.Context, m *connracev1.ProbeRequest) (*connr
 }
 
 func (s *service) probeResponse(result *racer.ProbeResult, transcript bool) *connracev1.ProbeResponse {
-	return &connracev1.ProbeResponse{
+	m := &connracev1.ProbeResponse{
 		Run:        s.run(&result.Run, transcript),
 		Options:    probeOptions(result.Options),
 		RoundCount: int32(result.Rounds),
-		Interval:   durationpb.New(result.Interval),
 		Report:     report(&result.Report),
 	}
+	if result.Interval != 0 {
+		m.Interval = durationpb.New(result.Interval)
+	}
+	return m
 }
 
 // ranked says whether there is a candidate that may be tried.

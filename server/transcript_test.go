@@ -57,6 +57,12 @@ func tellsRace(t *testing.T, reply *connracev1.RaceResponse) {
 // tellsProbe is the same for a probe, of which each round is told.
 func tellsProbe(t *testing.T, run *connracev1.Run, report *connracev1.ProbeReport) {
 	t.Helper()
+	tellsRounds(t, run, report, 1)
+}
+
+// tellsRounds is the same for rounds that begin with another number.
+func tellsRounds(t *testing.T, run *connracev1.Run, report *connracev1.ProbeReport, first int32) {
+	t.Helper()
 	ranked := make([]*connracev1.Candidate, len(report.GetCandidates()))
 	for _, p := range report.GetCandidates() {
 		c := p.GetCandidate()
@@ -69,7 +75,7 @@ func tellsProbe(t *testing.T, run *connracev1.Run, report *connracev1.ProbeRepor
 	}
 	tellsQueries(t, run)
 	rounds := run.GetTranscript()[len(run.GetTranscript())-1].GetRound()
-	for round := int32(1); round <= rounds; round++ {
+	for round := first; round <= rounds; round++ {
 		tellsSettled(t, run.GetTranscript(), round, ranked)
 	}
 	endsWith(t, run.GetTranscript(), run)

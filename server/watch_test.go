@@ -46,6 +46,7 @@ func TestWatchProbe(t *testing.T) {
 	last(p.GetCandidate())
 	for round := int64(1); round <= 3; round++ {
 		m := receive(t, stream)
+		p.GetCandidate().GetAttempts()[0].Number = int32(round)
 		began(t, m.GetRun(), before)
 		before = m.GetRun().GetStartTime().AsTime().Add(interval) // the next one
 		same(t, m, &connracev1.WatchProbeResponse{
@@ -98,14 +99,19 @@ func TestWatchProbeResolvesAnew(t *testing.T) {
 	eventually(t, "the other address is probed", func() bool { return endpoint() == to.String() })
 }
 
-// The transcript is on request in every message, and each is a first round.
+// The transcript is on request in every message, and is of the message's round.
 func TestWatchProbeTranscript(t *testing.T) {
 	t.Parallel()
 	d, good := serve(t, plain()), host(t, netlab.Accept).Addr()
 	stream := watch(t, d, &connracev1.WatchProbeRequest{Target: good.String(), Interval: often(), IncludeTranscript: true})
-	for range 2 {
+	for range 3 {
 		m := receive(t, stream)
-		tellsProbe(t, m.GetRun(), m.GetReport())
+		tellsRounds(t, m.GetRun(), m.GetReport(), int32(m.GetRound()))
+		for _, e := range m.GetRun().GetTranscript() {
+			if int64(e.GetRound()) != m.GetRound() {
+				t.Errorf("the message of round %d tells of round %d", m.GetRound(), e.GetRound())
+			}
+		}
 	}
 }
 
