@@ -3,6 +3,7 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -22,6 +23,10 @@ import (
 // insideVariable tells the second process that it is the second, and whose it
 // is: "uid:gid" outside. It is taken out of the environment at once.
 const insideVariable = "CONNRACE_LAB_INSIDE"
+
+// readyFile is a pipe that the second process closes when signals reach it: it is the
+// first one of its namespace, for which the kernel drops those it does not handle yet.
+const readyFile = 3
 
 // Enter makes the running program the client host of a lab: it runs the program
 // once more, with the same arguments, inside new namespaces (user, network,
@@ -80,7 +85,7 @@ func settle(owner string) error {
 		return forbidden("have a name server of its own", err)
 	}
 	insider.settled = true
-	return nil
+	return os.NewSyscallError("close", unix.Close(readyFile))
 }
 
 // ownMounts sees that no mount made here is seen outside, and that /proc shows
@@ -104,13 +109,25 @@ func runAgain() (int, error) {
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d", insideVariable, os.Geteuid(), os.Getegid()))
+	ready, told, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = errors.Join(ready.Close(), told.Close()) }() // whoever comes to that first
+	cmd.ExtraFiles = []*os.File{told}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 		Pdeathsig:   unix.SIGKILL,
 	}
-	code, err := finish(cmd)
+	code, err := finish(cmd, func() {
+		_ = told.Close()
+		_, _ = io.Copy(io.Discard, ready) // to its end: closed, or gone with its process
+	})
+	if early, ok := errors.AsType[*SignalError](err); ok {
+		return signalled(early.Signal), nil
+	}
 	if err != nil {
 		return 0, forbidden("make its namespaces", err)
 	}

@@ -2,6 +2,7 @@ package netlab
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,7 +16,8 @@ import (
 // signal's number if a signal ended it, as shells have it. The program runs as
 // the user who started this one, not as the root that this process is in its own
 // namespaces. It gets the signals of this process until it has ended. The error
-// is about starting it.
+// is about starting it: a [*SignalError] says that it was not started, because a
+// signal had come before.
 func Run(cmd *exec.Cmd) (code int, err error) {
 	if !insider.settled {
 		return 0, errNotInside
@@ -27,21 +29,52 @@ func Run(cmd *exec.Cmd) (code int, err error) {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: insider.gid, HostID: 0, Size: 1}},
 		}
 	}
-	return finish(cmd)
+	return finish(cmd, func() {}) // the program is there as soon as it is started
 }
 
-// finish runs cmd to its end. The error is about starting it.
-func finish(cmd *exec.Cmd) (code int, err error) {
-	// A signal that comes before there is somebody to have it waits.
+// SignalError says that a program was not started, because a signal came first.
+type SignalError struct {
+	Signal syscall.Signal // the first one
+}
+
+func (e *SignalError) Error() string { return fmt.Sprintf("netlab: not run: %v came first", e.Signal) }
+
+// held has the signals since HoldSignals.
+var held = make(chan os.Signal, 16)
+
+// HoldSignals is for a program that is there to run another one: from now on a signal
+// does not end this process, and [Run] starts nothing when one has come. Call it first
+// of all, in both processes of [Enter].
+func HoldSignals() { signal.Notify(held, passed...) }
+
+// passed are the signals that a program gets from the process that runs it.
+var passed = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2}
+
+// finish runs cmd to its end. Signals wait until ready returns. The error is about
+// starting it.
+func finish(cmd *exec.Cmd, ready func()) (code int, err error) {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	signal.Notify(signals, passed...)
 	defer signal.Stop(signals)
+	select {
+	case s := <-held:
+		return 0, &SignalError{s.(syscall.Signal)}
+	case s := <-signals:
+		return 0, &SignalError{s.(syscall.Signal)}
+	default:
+	}
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
 	var passing sync.WaitGroup
 	over := make(chan struct{})
-	passing.Go(func() { passOn(cmd.Process, signals, over) })
+	passing.Go(func() {
+		ready()
+		for range len(signals) { // a terminal's too, which cmd may have been too young for
+			_ = cmd.Process.Signal(<-signals)
+		}
+		passOn(cmd.Process, signals, over)
+	})
 	code = exitCode(cmd.Wait())
 	close(over)
 	passing.Wait()
@@ -79,7 +112,10 @@ func exitCode(err error) int {
 		return 1 // the program ran, and its output could not be copied
 	}
 	if status := exit.Sys().(syscall.WaitStatus); status.Signaled() {
-		return 128 + int(status.Signal())
+		return signalled(status.Signal())
 	}
 	return exit.ExitCode()
 }
+
+// signalled is the exit code of a program that a signal ended.
+func signalled(s syscall.Signal) int { return 128 + int(s) }
