@@ -18,7 +18,8 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Show all of it on backends of its own, on loopback."`
 	Lab     labCmd     `cmd:"" help:"Run any program inside a network that a file describes."`
 	Sim     simCmd     `cmd:"" help:"Compare strategies and other programs in simulated worlds."`
-	Version versionCmd `cmd:"" help:"Show the version and the commit."`
+	Version versionCmd `cmd:"" help:"Show the version and the commit; --version does too."`
+	Help    helpCmd    `cmd:"" help:"Show this, or how a command is used; --help does too."`
 }
 
 const about = `Of all the addresses behind a name, which one do I use, and why?
@@ -29,14 +30,19 @@ Exit codes: 0 something won, was ranked or is reachable; 1 nothing did or is; 2 
 // for and has been printed; then there is nothing to run.
 func parse(args []string, stdout io.Writer) (command *kong.Context, helped bool, err error) {
 	parser := newParser(stdout, func(int) { helped = true })
-	command, err = parser.Parse(permute(parser.Model, args))
+	args = permute(parser.Model, args)
+	command, err = parser.Parse(args)
+	if empty := checkEmpty(parser.Model, args); empty != nil && !helped {
+		err = empty // says more than what became of it
+	}
 	return command, helped, err
 }
 
-// printHelp prints what "connrace --help" does.
-func printHelp(w io.Writer) {
+// printHelp prints what "connrace COMMAND --help" does; without a command, what
+// "connrace --help" does.
+func printHelp(w io.Writer, command ...string) {
 	// With --help, parsing has no error that matters: the help is printed.
-	_, _ = newParser(w, func(int) {}).Parse([]string{"--help"})
+	_, _ = newParser(w, func(int) {}).Parse(append(command, "--help"))
 }
 
 // newParser panics on a grammar that makes no sense: a programmer's error.

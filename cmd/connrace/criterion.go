@@ -24,7 +24,7 @@ type criterionFlags struct {
 	HTTPMethod string   `name:"http-method" placeholder:"METHOD" group:"success" help:"With HTTP: GET (the default) or HEAD."`
 	HTTPHost   string   `name:"http-host" placeholder:"HOST" group:"success" help:"With HTTP: the Host header. Default: the target's name and port."`
 	HTTPStatus []int32  `name:"http-status" placeholder:"N" group:"success" help:"With HTTP: the statuses that count as success, such as 200,204."`
-	GRPCHealth *string  `name:"grpc-health" placeholder:"SERVICE" xor:"application" group:"success" help:"Want SERVING of grpc.health.v1 for this service; '' asks for the server as a whole."`
+	GRPCHealth *string  `name:"grpc-health" placeholder:"SERVICE" xor:"application" group:"success" help:"Want SERVING of grpc.health.v1 for this service; an empty one is the server as a whole."`
 	FirstByte  bool     `xor:"application" group:"success" help:"Wait for the first byte that the peer sends by itself, as servers of SSH and SMTP do."`
 }
 
@@ -87,6 +87,9 @@ func (f *criterionFlags) tls(m *pb.SuccessCriterion) error {
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--ca-file: %w", err)}
 	}
+	if len(roots) == 0 { // on the wire that is no list of roots, and the system's would count
+		return usage("--ca-file: " + printable(f.CAFile) + ` has no certificate; allowed is PEM, which begins with "-----BEGIN CERTIFICATE-----"`)
+	}
 	m.Tls.RootCertificatesPem = string(roots)
 	return nil
 }
@@ -126,8 +129,11 @@ func urlTarget(text string) (target string, criterion *pb.SuccessCriterion, err 
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	if u.Hostname() == "" || port == "" {
-		return "", nil, usage(printable(text) + " lacks a host, or a port, which grpc and grpcs have none of by themselves; write it as in grpcs://example.com:443/service")
+	if u.Hostname() == "" {
+		return "", nil, usage(printable(text) + " has no host; write it as in https://example.com/healthz")
+	}
+	if port == "" {
+		return "", nil, usage(printable(text) + " has no port, and " + u.Scheme + " has none of its own; write it as in " + u.Scheme + "://example.com:443/service")
 	}
 	return net.JoinHostPort(u.Hostname(), port), m, nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,8 +23,23 @@ import (
 
 // daemonFlags say who is asked.
 type daemonFlags struct {
-	Server string         `placeholder:"HOST:PORT" group:"daemon" help:"Ask the daemon there. Default: one inside this process, for this question only."`
-	DNS    netip.AddrPort `name:"dns" placeholder:"ADDR:PORT" group:"daemon" help:"The name server that is asked instead of the system's; not with --server."`
+	Server string     `placeholder:"HOST:PORT" group:"daemon" help:"Ask the daemon there. Default: one inside this process, for this question only."`
+	DNS    nameServer `name:"dns" placeholder:"ADDR:PORT" group:"daemon" help:"The name server that is asked instead of the system's; not with --server."`
+}
+
+// nameServer is the address and port of one; the zero value is none.
+type nameServer struct{ netip.AddrPort }
+
+// UnmarshalText takes the value of a flag.
+func (s *nameServer) UnmarshalText(text []byte) (err error) {
+	s.AddrPort, err = netip.ParseAddrPort(string(text))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is no ADDR:PORT; write it as in 192.0.2.53:53 or [2001:db8::53]:53", text)
+	case s.Port() == 0:
+		return fmt.Errorf("%s has the port 0; allowed is 1 to 65535", text)
+	}
+	return nil
 }
 
 // callerFlags say who asks.
@@ -57,9 +73,14 @@ func (f *daemonFlags) ask(ctx context.Context, out *output, question func(*clien
 
 func (f *daemonFlags) connect(stderr io.Writer) (daemon *client.Client, stop func(), err error) {
 	if f.Server == "" {
-		return startDaemon(f.DNS, stderr)
+		return startDaemon(f.DNS.AddrPort, stderr)
 	}
-	daemon, err = client.New(f.Server, grpc.WithConnectParams(grpc.ConnectParams{
+	// gRPC reads its target as a URL, in which the zone of an address is escaped.
+	at := f.Server
+	if !strings.HasPrefix(at, unixPrefix) && !strings.Contains(at, "://") {
+		at = strings.ReplaceAll(at, "%", "%25")
+	}
+	daemon, err = client.New(at, grpc.WithConnectParams(grpc.ConnectParams{
 		Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout,
 	}))
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -37,9 +39,20 @@ func errNothing() error { return &exitError{code: exitNothing} }
 
 func errInterrupted() error { return &exitError{code: exitInterrupted} }
 
+// errSignal is what a shell would report of a program that a signal ended.
+func errSignal(s os.Signal) error {
+	if number, ok := s.(syscall.Signal); ok {
+		return &exitError{code: 128 + int(number)}
+	}
+	return errInterrupted()
+}
+
 // usageError is for what the command line itself is wrong about. It names the
-// help that belongs to it.
+// help that belongs to it, unless it is told already what to write.
 func usageError(err error) error {
+	if _, told := errors.AsType[*exitError](err); told {
+		return err
+	}
 	help := "connrace"
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
 		help = parse.Context.Selected().FullPath()

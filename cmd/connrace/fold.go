@@ -25,15 +25,16 @@ type foldedRow struct {
 const foldAbove = 20
 
 // foldRows keeps long runs of untried candidates from burying the others.
-func foldRows(candidates []*pb.Candidate) []foldedRow {
+func foldRows(r *pb.RaceResponse) []foldedRow {
 	var rows []foldedRow
+	candidates := r.GetCandidates()
 	for len(candidates) > 0 {
 		n := untriedRun(candidates)
 		if n > foldAbove {
 			rows = append(rows, foldRow(candidates[:n]))
 		} else {
 			n = 1
-			rows = append(rows, attemptRows(candidates[0])...)
+			rows = append(rows, attemptRows(r, candidates[0])...)
 		}
 		candidates = candidates[n:]
 	}
@@ -65,7 +66,7 @@ func foldRow(run []*pb.Candidate) foldedRow {
 
 // attemptRows makes a row of each attempt at a candidate, or one that says why
 // there was none.
-func attemptRows(c *pb.Candidate) []foldedRow {
+func attemptRows(r *pb.RaceResponse, c *pb.Candidate) []foldedRow {
 	row := foldedRow{candidate: c, positions: strconv.Itoa(int(c.GetPosition())), endpoints: c.GetEndpoint()}
 	if len(c.GetAttempts()) == 0 {
 		row.outcome, row.note = outcomeOf(c), candidateNote(c)
@@ -73,7 +74,7 @@ func attemptRows(c *pb.Candidate) []foldedRow {
 	}
 	var rows []foldedRow
 	for _, a := range c.GetAttempts() {
-		row.attempt, row.outcome, row.note = a, outcomeWord(a.GetOutcome(), a.GetFailure()), attemptNote(a)
+		row.attempt, row.outcome, row.note = a, attemptWord(r, a), attemptNote(a)
 		if row.ifFirst = nil; a == decisive(c) {
 			row.ifFirst = c.GetIfFirstDifference()
 		}

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -109,7 +108,7 @@ func checkLines(t *testing.T, name, text string, width int) {
 	t.Helper()
 	for line := range strings.SplitSeq(text, "\n") {
 		line = ansi.ReplaceAllString(line, "")
-		if n := utf8.RuneCountInString(line); n > width {
+		if n := columns(line); n > width {
 			t.Errorf("%s: %d columns in %q", name, n, line)
 		}
 		if strings.TrimRight(line, " ") != line {

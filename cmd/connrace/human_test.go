@@ -65,6 +65,46 @@ func FuzzPrintable(f *testing.F) {
 	})
 }
 
+func TestColumns(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		"":                  0,
+		"eu-west":           7,
+		"╵━●▇└…µ":           7,
+		"Zu\u0308rich":      6,
+		"東京":                4, //nolint:gosmopolitan // of two columns each
+		"서울":                4,
+		"ｔｏｋｙｏ":             10,
+		"ﾄｳｷｮｳ":             5,
+		"\U0001f680 launch": 9,
+	} {
+		if got := columns(text); got != want {
+			t.Errorf("%q has %d columns, want %d", text, got, want)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"frankfurt", 9, "frankfurt"},
+		{"frankfurt", 8, "frankfu…"},
+		{"東京都港区", 10, "東京都港区"}, //nolint:gosmopolitan // of two columns each
+		{"東京都港区", 9, "東京都港…"},  //nolint:gosmopolitan // of two columns each
+		{"東京都港区", 8, "東京都…"},   //nolint:gosmopolitan // half a character is none
+		{"Zu\u0308rich", 6, "Zu\u0308rich"},
+		{"Zu\u0308rich", 3, "Zu\u0308…"},
+	} {
+		if got := clip(c.text, c.width); got != c.want {
+			t.Errorf("%q in %d columns is %q, want %q", c.text, c.width, got, c.want)
+		}
+	}
+}
+
 func TestWrap(t *testing.T) {
 	t.Parallel()
 	const text = "a text of several words, one of which isconsiderablylongerthantheline and some that follow"

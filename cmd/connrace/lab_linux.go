@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,7 @@ func (labCmd) Help() string {
 
 The program's streams are those of this one. On stderr follows what the network saw. Clients that take SSL_CERT_FILE, CURL_CA_BUNDLE or NODE_EXTRA_CA_CERTS trust the certificates of the lab.
 
-Exit codes: that of the program; 125 there is no lab; 126 the program cannot be run; 127 there is no such program.`
+Exit codes: that of the program; 125 there is no lab; 126 the program cannot be run; 127 there is no such program; 128 and the number of a signal that ended the program, or came before there was one.`
 }
 
 // Exit codes of the lab's own, as env, timeout and docker run have them.
@@ -42,10 +43,14 @@ const (
 )
 
 // Run implements the command.
-func (c *labCmd) Run(out *output) error {
+func (c *labCmd) Run(ctx context.Context, out *output) error {
+	netlab.HoldSignals() // from here on; ctx has those that came before
 	t, err := topology.Load(c.File)
 	if err != nil {
 		return &exitError{exitUsage, err}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	code, inside, err := netlab.Enter()
 	if err != nil {
@@ -123,6 +128,9 @@ func (r *labRecord) run(scene *netlab.Scene, trust string) error {
 	}
 	r.Began = time.Now()
 	code, err := netlab.Run(cmd)
+	if early, ok := errors.AsType[*netlab.SignalError](err); ok {
+		return errSignal(early.Signal)
+	}
 	if err != nil {
 		return notRun(r.Command[0], err)
 	}

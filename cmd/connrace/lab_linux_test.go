@@ -229,6 +229,30 @@ func TestLabPassesSignalsOn(t *testing.T) {
 	}
 }
 
+// A signal is never lost, however early in the life of the two processes it comes: the
+// program gets it, or is not run.
+func TestLabSignalDuringSetUp(t *testing.T) {
+	lab(t, "-q", example("broken-v6.yaml"), "--", "true")
+	for i := range 16 {
+		s := []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}[i%2]
+		cmd := program(t, "lab", "-q", example("broken-v6.yaml"), "--", "sleep", "20")
+		began := time.Now()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * 5 * time.Millisecond) // all moments have one right end
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		killed := status.Signaled() && status.Signal() == s // before it had begun
+		if code := cmd.ProcessState.ExitCode(); code != 128+int(s) && !killed || time.Since(began) > 15*time.Second {
+			t.Errorf("%v after %d ms: exit code %d after %v, want %d", s, i*5, code, time.Since(began), 128+int(s))
+		}
+	}
+}
+
 // Ctrl-C at a terminal reaches the program once, and nobody else ends for it.
 func TestLabAtATerminal(t *testing.T) {
 	lab(t, "-q", example("broken-v6.yaml"), "--", "true")

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -50,18 +52,37 @@ func removeStale(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
-// checkListen refuses an address that other machines may reach. A name other
-// than localhost is refused too: it may mean another address tomorrow. Its error
-// goes on after "--listen".
+// checkListen refuses what is nothing to listen at. Its error goes on after "--listen".
 func checkListen(address string) error {
-	if path, unix := strings.CutPrefix(address, unixPrefix); unix { // whoever may open the file
+	if path, unix := strings.CutPrefix(address, unixPrefix); unix {
 		return checkPath(path)
 	}
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%q is no ADDR:PORT (%w); write it as in 127.0.0.1:8305 or [::1]:8305, or unix:PATH for a Unix socket", address, err)
 	}
-	if host == "localhost" { // RFC 6761 section 6.3: loopback only
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s has the port %q; allowed is 0 to 65535", address, port)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && numeral.MatchString(host) {
+		return fmt.Errorf("%s has %q, which is no address; write it as in 127.0.0.1:8305 or [::1]:8305", address, host)
+	}
+	return nil
+}
+
+// numeral is a host that can't be a name: it has a colon, or ends in a number as an IPv4
+// address does.
+var numeral = regexp.MustCompile(`:|(^|\.)[0-9]+$`)
+
+// checkReach refuses an address that other machines may reach. A name other than
+// localhost is refused too: it may mean another address tomorrow. Its error goes on after
+// "--listen".
+func checkReach(address string) error {
+	if strings.HasPrefix(address, unixPrefix) { // whoever may open the file
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err == nil && host == "localhost" { // RFC 6761 section 6.3: loopback only
 		return nil
 	}
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Unmap().IsLoopback() {

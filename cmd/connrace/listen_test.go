@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"cmp"
+	"testing"
+)
 
 func TestCheckListen(t *testing.T) {
 	t.Parallel()
@@ -24,6 +27,31 @@ func TestCheckListen(t *testing.T) {
 		"8305":                  false,
 		"":                      false,
 	} {
+		if err := cmp.Or(checkListen(address), checkReach(address)); (err == nil) != allowed {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
+
+// What is an address, of whatever reach, is not refused for its form.
+func TestCheckListenForm(t *testing.T) {
+	t.Parallel()
+	for address, allowed := range map[string]bool{
+		":0":                   true,
+		"0.0.0.0:8305":         true,
+		"[fe80::1%eth0]:8305":  true,
+		"daemon.example:65535": true,
+		"9front.example:1":     true,
+		"127.0.0.1:65536":      false,
+		"127.0.0.1:-1":         false,
+		"127.0.0.1:http":       false,
+		"127.0.0.1:":           false,
+		"256.0.0.1:1":          false,
+		"127.1:1":              false,
+		"1:1":                  false,
+		"[::g]:1":              false,
+		"[127.0.0.1:80]:1":     false,
+	} {
 		if err := checkListen(address); (err == nil) != allowed {
 			t.Errorf("checkListen(%q): %v", address, err)
 		}
@@ -41,7 +69,7 @@ func TestCheckListenAtASocket(t *testing.T) {
 		"unix:@abstract":          false,
 		"unix":                    false,
 	} {
-		if err := checkListen(address); (err == nil) != allowed {
+		if err := cmp.Or(checkListen(address), checkReach(address)); (err == nil) != allowed {
 			t.Errorf("checkListen(%q): %v", address, err)
 		}
 	}

@@ -25,9 +25,21 @@ import (
 
 func main() {
 	link.Main() // does not return in the process that is the link of a lab
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the next signal kills
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(interruptible(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// interruptible returns a context that the first SIGINT or SIGTERM ends; the next one
+// kills. Its cause is the exit code a shell would report of that signal.
+func interruptible() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		signal.Stop(signals)
+		cancel(errSignal(s))
+	}()
+	return ctx
 }
 
 // run is the program: it returns the exit code.
@@ -36,18 +48,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printHelp(stderr)
 		return exitUsage
 	}
-	command, helped, err := parse(args, stdout)
-	if helped {
-		return exitOK
-	}
-	if err != nil {
-		return report(stderr, usageError(err))
+	if args[0] == "--version" {
+		args[0] = "version"
 	}
 	out := newOutput(stdout, stderr)
-	command.BindTo(ctx, (*context.Context)(nil))
-	err = command.Run(out)
-	if out.err != nil {
+	command, helped, err := parse(args, out)
+	if err != nil && !helped {
+		err = usageError(err)
+	}
+	if err == nil && !helped {
+		command.BindTo(ctx, (*context.Context)(nil))
+		err = command.Run(out)
+	}
+	switch {
+	case out.err != nil:
 		return report(stderr, &exitError{exitFailed, out.err})
+	case helped:
+		return exitOK
 	}
 	return report(stderr, err)
 }

@@ -46,7 +46,7 @@ func (p *page) printProbed(r *pb.ProbeResponse) {
 		return
 	}
 	t := onceTable(r)
-	t.fit(p.style.width)
+	t.squeeze(p.style.width)
 	left := t.width() + len(gap)
 	pic := picture{slowest: slowest(r), width: p.style.width - left}
 	p.line(t.head(p.style))
@@ -59,7 +59,7 @@ func (p *page) printProbed(r *pb.ProbeResponse) {
 // that, all of them under their rows.
 func (p *page) printRounds(r *pb.ProbeResponse) {
 	rounds, t := int(r.GetRoundCount()), roundsTable(r)
-	t.fit(p.style.width - len(gap) - min(rounds, leastPicture))
+	t.squeeze(p.style.width - len(gap) - min(rounds, leastPicture))
 	left := t.width() + len(gap)
 	pic := picture{slowest: slowest(r), width: max(min(p.style.width-left, rounds), 0)}
 	right := left + pic.width + len(gap)
@@ -140,7 +140,7 @@ func failColor(failed int32) color {
 // probedColumns puts the columns that name an address before the given ones.
 func probedColumns(more ...column) []column {
 	return append([]column{
-		{head: "#", right: true}, {head: "ENDPOINT"}, {head: "LABEL"}, {head: "NAME"}, {head: "RFC", right: true},
+		{head: "#", right: true}, {head: "ENDPOINT"}, {head: "LABEL", clips: true}, {head: "NAME", clips: true}, {head: "RFC", right: true},
 	}, more...)
 }
 

@@ -12,19 +12,25 @@ import (
 func (p *page) raceNotes(r *pb.RaceResponse) {
 	p.blank()
 	p.note("masked", printable(r.GetMasked().GetSummary()), yellow)
-	p.note("cost", costWords(r.GetCost()), plain)
+	p.note("cost", costWords(r.GetCost(), r.GetOptions().GetCriterion()), plain)
 	p.note("shared", sharingWords(r.GetSharing()), plain)
 	p.delayNotes(r.GetOptions(), attemptDelays(r.GetCandidates()))
 	p.stageFacts(r.GetRun().GetStartTime().AsTime(), r.GetCandidates())
 	p.troubles(r.GetRun(), r.GetCandidates())
 }
 
-func costWords(c *pb.Cost) string {
+// costWords say what a race cost. With a criterion a connection is not enough: what is
+// counted is who has done all of it.
+func costWords(c *pb.Cost, criterion *pb.SuccessCriterion) string {
 	words := plural(int(c.GetAttemptCount()), "attempt")
 	if n := int(c.GetBackupCount()); n > 0 {
 		words += " (" + plural(n, "backup") + ")"
 	}
-	words += ", " + plural(int(c.GetConnectedCount()), "connection") + " established"
+	if criterion == nil {
+		words += ", " + plural(int(c.GetConnectedCount()), "connection") + " established"
+	} else {
+		words += fmt.Sprintf(", %d succeeded", c.GetConnectedCount())
+	}
 	if n := c.GetDroppedCount(); n > 0 {
 		words += fmt.Sprintf(", %d of them dropped", n)
 	}
@@ -46,7 +52,7 @@ func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate) {
 		}
 	}
 	for _, w := range run.GetWarnings() {
-		p.note("warning", flagOf(w.GetField())+": "+printable(w.GetMessage()), yellow)
+		p.note("warning", flagOf(w.GetField())+": "+printable(inFlags(w.GetMessage())), yellow)
 	}
 }
 

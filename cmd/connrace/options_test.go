@@ -158,7 +158,7 @@ func TestMannerFlags(t *testing.T) {
 		{[]string{"--tls"}, `criterion { tls {} }`},
 		{[]string{"--tls", "--server-name", "b.example", "--alpn", "h2,http/1.1", "--ca-file", file}, `criterion { tls {
 			server_name: "b.example" alpn_protocols: "h2" alpn_protocols: "http/1.1" root_certificates_pem: "PEM" } }`},
-		{[]string{"--http", ""}, `criterion { http {} }`},
+		{[]string{"--http", "/"}, `criterion { http { path: "/" } }`},
 		{[]string{"--http", "/x?y", "--http-method", "HEAD", "--http-host", "b:1", "--http-status", "200,204"}, `criterion { http {
 			path: "/x?y" method: "HEAD" host: "b:1" success_statuses: 200 success_statuses: 204 } }`},
 		{[]string{"--tls", "--grpc-health", ""}, `criterion { tls {} grpc_health {} }`},

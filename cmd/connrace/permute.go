@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,15 +13,11 @@ import (
 // permute puts the flags of a command before its arguments, as getopt does: kong
 // alone takes no further argument after a flag that follows one.
 func permute(app *kong.Application, args []string) []string {
-	at := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
-	if at < 0 {
+	command, at := commandIn(app, args)
+	if command == nil {
 		return args
 	}
-	command := slices.IndexFunc(app.Children, func(n *kong.Node) bool { return n.Name == args[at] })
-	if command < 0 {
-		return args
-	}
-	flags, arguments := split(app.Children[command], args[at+1:])
+	flags, arguments := split(command, args[at+1:])
 	permuted := slices.Concat(args[:at+1], flags)
 	if len(arguments) == 0 {
 		return permuted
@@ -26,7 +25,25 @@ func permute(app *kong.Application, args []string) []string {
 	return slices.Concat(permuted, []string{"--"}, arguments)
 }
 
-// split tells the flags of a command, with their values, from its arguments.
+// commandIn returns the command that is called, and where its name stands; nil: none is.
+func commandIn(app *kong.Application, args []string) (command *kong.Node, at int) {
+	at = slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
+	if at < 0 {
+		return nil, at
+	}
+	return commandNamed(app, args[at]), at
+}
+
+func commandNamed(app *kong.Application, name string) *kong.Node {
+	i := slices.IndexFunc(app.Children, func(n *kong.Node) bool { return n.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return app.Children[i]
+}
+
+// split tells the flags of a command from its arguments. A value that was a word of its
+// own is joined to its flag: "--timeout=1s".
 func split(command *kong.Node, args []string) (flags, arguments []string) {
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
@@ -34,8 +51,8 @@ func split(command *kong.Node, args []string) (flags, arguments []string) {
 			return flags, append(arguments, args[i+1:]...)
 		case !strings.HasPrefix(arg, "-") || arg == "-":
 			arguments = append(arguments, arg)
-		case wantsValue(command, arg) && i+1 < len(args):
-			flags = append(flags, arg, args[i+1])
+		case i+1 < len(args) && valueOf(flagNamed(command, arg), args[i+1]):
+			flags = append(flags, "--"+flagNamed(command, arg).Name+"="+args[i+1])
 			i++
 		default:
 			flags = append(flags, arg)
@@ -44,17 +61,55 @@ func split(command *kong.Node, args []string) (flags, arguments []string) {
 	return flags, arguments
 }
 
-// wantsValue says whether the value of a flag is the next word: "--timeout" and
-// "-n" want one, "--timeout=1s", "-n3" and "-4" do not. An unknown flag wants
-// none; kong complains about it.
-func wantsValue(command *kong.Node, arg string) bool {
+// flagNamed returns the flag that a word is: "--timeout" and "-n" are one,
+// "--timeout=1s" and "-n3" have their value already. nil: none; of an unknown one kong
+// complains.
+func flagNamed(command *kong.Node, arg string) *kong.Flag {
 	for _, flag := range slices.Concat(command.AllFlags(false)...) {
-		switch {
-		case arg == "--"+flag.Name:
-			return !flag.IsBool()
-		case flag.Short != 0 && arg == "-"+string(flag.Short):
-			return !flag.IsBool()
+		if arg == "--"+flag.Name || flag.Short != 0 && arg == "-"+string(flag.Short) {
+			return flag
 		}
 	}
-	return false
+	return nil
 }
+
+// valueOf says whether the word behind a flag is its value. One that looks like a flag
+// is not, unless it is a negative number where a number is wanted.
+func valueOf(flag *kong.Flag, word string) bool {
+	if flag == nil || flag.IsBool() {
+		return false
+	}
+	return !strings.HasPrefix(word, "-") || word == "-" || negative.MatchString(word) && numeric(flag.Target.Type())
+}
+
+var negative = regexp.MustCompile(`^-[0-9.]`)
+
+func numeric(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return reflect.Int <= t.Kind() && t.Kind() <= reflect.Float64
+}
+
+// checkEmpty refuses a flag whose value is the empty text. To most it would mean the
+// same as no flag at all, and it is what a script has that forgot to set a variable.
+func checkEmpty(app *kong.Application, permuted []string) error {
+	command, at := commandIn(app, permuted)
+	if command == nil {
+		return nil
+	}
+	for _, arg := range permuted[at+1:] {
+		if arg == "--" {
+			return nil
+		}
+		name, value, given := strings.Cut(arg, "=")
+		if flag := flagNamed(command, name); given && value == "" && flag != nil && flag.Name != mayBeEmpty {
+			return usage(fmt.Sprintf("--%s is empty; give it as --%s %s, or leave it out", flag.Name, flag.Name, flag.PlaceHolder))
+		}
+	}
+	return nil
+}
+
+// mayBeEmpty is the flag to which the empty text says something of its own: the health
+// of the server as a whole.
+const mayBeEmpty = "grpc-health"

@@ -178,7 +178,15 @@ func tlsWords(t *pb.TlsFacts, now time.Time) string {
 	if len(t.GetCertificates()) == 0 {
 		return words
 	}
-	return words + ", certificate of " + printable(t.GetServerName()) + ", " + expiryWords(t.GetEarliestExpireTime().AsTime(), now)
+	own, earliest := t.GetCertificates()[0].GetExpireTime(), t.GetEarliestExpireTime()
+	if own == nil { // a daemon need not say it of each
+		own = earliest
+	}
+	words += ", certificate of " + printable(t.GetServerName()) + ", " + expiryWords(own.AsTime(), now)
+	if earliest.AsTime().Before(own.AsTime()) {
+		words += "; another one of its chain " + expiryWords(earliest.AsTime(), now)
+	}
+	return words
 }
 
 func expiryWords(at, now time.Time) string {

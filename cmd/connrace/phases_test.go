@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
@@ -54,6 +55,30 @@ func TestExpiryWords(t *testing.T) {
 	} {
 		if got := expiryWords(now.Add(left), now); got != want {
 			t.Errorf("with %v left it %s, want %s", left, got, want)
+		}
+	}
+}
+
+// The date of a certificate is its own; that another of its chain ends before is said of
+// that one.
+func TestTLSWords(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	days := func(n int) *timestamppb.Timestamp { return timestamppb.New(now.AddDate(0, 0, n)) }
+	for _, c := range []struct {
+		own, earliest *timestamppb.Timestamp
+		want          string
+	}{
+		{days(10), days(10), "expires on 2026-09-11 (in 10 days)"},
+		{days(10), days(3), "expires on 2026-09-11 (in 10 days); another one of its chain expires on 2026-09-04 (in 3 days)"},
+		{nil, days(3), "expires on 2026-09-04 (in 3 days)"},
+	} {
+		got := tlsWords(&pb.TlsFacts{
+			Version: "TLS 1.3", Verified: true, ServerName: "a.example",
+			Certificates: []*pb.CertificateFacts{{ExpireTime: c.own}, {ExpireTime: c.earliest}}, EarliestExpireTime: c.earliest,
+		}, now)
+		if want := "TLS 1.3, certificate of a.example, " + c.want; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }

@@ -41,8 +41,8 @@ func rankTable(r *pb.ResolveAndRankResponse) *table {
 	t := &table{columns: []column{
 		{head: "#", right: true},
 		{head: "ENDPOINT"},
-		{head: "LABEL"},
-		{head: "NAME"},
+		{head: "LABEL", clips: true},
+		{head: "NAME", clips: true},
 		{head: "START", right: true},
 		{head: "WHY THEN", spare: 3},
 		{head: "NEXT AFTER", spare: 1},

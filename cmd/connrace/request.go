@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/connrace/connrace/client"
@@ -28,8 +29,23 @@ func invalidRequest(failed *client.Error) error {
 // describeField says what is wrong; descriptions begin with the field's name.
 func describeField(v client.FieldViolation) string {
 	what := strings.TrimPrefix(v.Description, v.Field+" ")
-	return flagOf(v.Field) + " " + printable(what)
+	return flagOf(v.Field) + " " + printable(inFlags(what))
 }
+
+// inFlags puts the flags into a sentence that names fields of a request.
+func inFlags(sentence string) string {
+	return fieldPath.ReplaceAllStringFunc(sentence, func(field string) string {
+		switch {
+		case field == "selection.only_family" && strings.HasPrefix(sentence, "is ipv6"):
+			return "--ipv4-only"
+		case field == "selection.only_family" && strings.HasPrefix(sentence, "is ipv4"):
+			return "--ipv6-only"
+		}
+		return flagOf(field)
+	})
+}
+
+var fieldPath = regexp.MustCompile(`\b(selection|options)(\.[a-z][a-z_]*)+`)
 
 // flagOf returns what sets a field of a request on the command line.
 func flagOf(field string) string {
@@ -109,6 +125,9 @@ func candidateArg(index int, field string) string {
 // cause is the end of gRPC's message, where the operating system's error is.
 func cause(failed *client.Error) string {
 	message := failed.Status.Message()
+	if strings.Contains(message, "error reading server preface") && strings.Contains(message, "use of closed network connection") {
+		return fmt.Sprintf("something takes the connection there and says nothing within %v", connectTimeout)
+	}
 	if _, after, found := strings.Cut(message, "Error while dialing: "); found {
 		message = strings.TrimSuffix(after, `"`)
 	}

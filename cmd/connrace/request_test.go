@@ -72,6 +72,21 @@ func TestFlagOfIsAFlag(t *testing.T) {
 	}
 }
 
+// A sentence that names other fields names their flags.
+func TestInFlags(t *testing.T) {
+	t.Parallel()
+	for sentence, want := range map[string]string{
+		"is ipv6, which selection.only_family leaves out; drop one of the two":  "is ipv6, which --ipv4-only leaves out; drop one of the two",
+		"is ipv4, which selection.only_family leaves out; drop one of the two":  "is ipv4, which --ipv6-only leaves out; drop one of the two",
+		"needs options.criterion.tls.server_name, options.max_backup_attempts.": "needs --server-name, --max-backups.",
+		"is \"other.options\" and no options":                                   "is \"other.options\" and no options",
+	} {
+		if got := inFlags(sentence); got != want {
+			t.Errorf("%q became %q, want %q", sentence, got, want)
+		}
+	}
+}
+
 // fieldsOf are the paths of all fields of a message and of the messages in it; a list
 // stands for its second element too.
 func fieldsOf(prefix string, m protoreflect.MessageDescriptor) []string {

@@ -15,6 +15,7 @@ import (
 func printWatchRound(w io.Writer, r *pb.WatchProbeResponse, target string, s style) {
 	p := &page{style: s}
 	t := watchTable(r)
+	t.squeeze(s.width)
 	if r.GetRound() == 1 {
 		p.heading(printable(target), criterionWords(r.GetOptions().GetCriterion()), "every "+humanOf(r.GetInterval()), vantageWords(r.GetRun()))
 		p.blank()
@@ -38,8 +39,8 @@ func watchTable(r *pb.WatchProbeResponse) *table {
 		{head: "ROUND", right: true},
 		{head: "#", right: true},
 		{head: "ENDPOINT"},
-		{head: "LABEL"},
-		{head: "NAME"},
+		{head: "LABEL", clips: true},
+		{head: "NAME", clips: true},
 		{head: "TOOK", right: true, least: 7},
 		{head: "RESULT"},
 	}}

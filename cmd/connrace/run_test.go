@@ -89,7 +89,7 @@ func TestInterruptedWatch(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	good := host(t, netlab.Accept)
-	for _, args := range [][]string{{"race", good}, {"race", good, "-o", "json"}, {"watch", good}, {"version"}, {"sim", "--worlds", "1", "--dialers", "curl"}} {
+	for _, args := range [][]string{{"race", good}, {"race", good, "-o", "json"}, {"watch", good}, {"version"}, {"--help"}, {"race", "--help"}, {"help"}, {"help", "race"}, {"sim", "--worlds", "1", "--dialers", "curl"}} {
 		r, w := io.Pipe()
 		_ = r.CloseWithError(errors.New("no space left"))
 		exits(t.Context(), t, exitFailed, w, args...)

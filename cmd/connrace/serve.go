@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"time"
 
 	"github.com/connrace/connrace/racer"
@@ -14,13 +13,13 @@ import (
 )
 
 type serveCmd struct {
-	Listen                       string         `default:"127.0.0.1:8305" placeholder:"ADDR:PORT" help:"Where to take questions: an address, or unix:PATH for a Unix socket. Default: 127.0.0.1:8305, the port after RFC 8305. Port 0 takes any free one; the log tells which."`
-	InsecureAllowUnauthenticated bool           `help:"Listen also where other machines can reach it, although nobody is asked who they are."`
-	Vantage                      string         `placeholder:"NAME" help:"Where this daemon stands, such as eu-west-1: repeated in every reply. Default: not said."`
-	DNS                          netip.AddrPort `name:"dns" placeholder:"ADDR:PORT" help:"The name server that is asked instead of the system's."`
-	LogFormat                    string         `enum:"text,json" default:"text" placeholder:"FORM" help:"text (the default) or json."`
-	LogLevel                     slog.Level     `default:"info" placeholder:"LEVEL" help:"debug, info (the default), warn or error."`
-	ShutdownTimeout              time.Duration  `default:"10s" placeholder:"TIME" help:"How long running calls may take to end after SIGTERM or Ctrl-C. Default: 10s."`
+	Listen                       string        `default:"127.0.0.1:8305" placeholder:"ADDR:PORT" help:"Where to take questions: an address, or unix:PATH for a Unix socket. Default: 127.0.0.1:8305, the port after RFC 8305. Port 0 takes any free one; the log tells which."`
+	InsecureAllowUnauthenticated bool          `help:"Listen also where other machines can reach it, although nobody is asked who they are."`
+	Vantage                      string        `placeholder:"NAME" help:"Where this daemon stands, such as eu-west-1: repeated in every reply. Default: not said."`
+	DNS                          nameServer    `name:"dns" placeholder:"ADDR:PORT" help:"The name server that is asked instead of the system's."`
+	LogFormat                    string        `enum:"text,json" default:"text" placeholder:"FORM" help:"text (the default) or json."`
+	LogLevel                     slog.Level    `default:"info" placeholder:"LEVEL" help:"debug, info (the default), warn or error."`
+	ShutdownTimeout              time.Duration `default:"10s" placeholder:"TIME" help:"How long running calls may take to end after SIGTERM or Ctrl-C. Default: 10s."`
 	limitFlags
 }
 
@@ -39,8 +38,14 @@ Exit codes: 0 ended by SIGTERM or Ctrl-C, 2 bad usage, 3 it could not listen or 
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, out *output) error {
-	if err := checkListen(c.Listen); err != nil && !c.InsecureAllowUnauthenticated {
+	if err := checkListen(c.Listen); err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--listen %w", err)}
+	}
+	if err := checkReach(c.Listen); err != nil && !c.InsecureAllowUnauthenticated {
+		return &exitError{exitUsage, fmt.Errorf("--listen %w", err)}
+	}
+	if c.ShutdownTimeout < 0 {
+		return usage(fmt.Sprintf("--shutdown-timeout is %v; allowed is 0s or more", c.ShutdownTimeout))
 	}
 	limits, err := c.limits()
 	if err != nil {
@@ -52,7 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 	}
 	log := c.logger(out.stderr)
 	c.logConfig(log, listener.Addr())
-	r := racer.New(racer.Config{DNSServer: c.DNS, Limits: limits, Panicked: logPanic(log)})
+	r := racer.New(racer.Config{DNSServer: c.DNS.AddrPort, Limits: limits, Panicked: logPanic(log)})
 	defer r.Close()
 	srv := server.New(server.Config{
 		Racer:   r,
@@ -82,9 +87,8 @@ func (c *serveCmd) shutdown(log *slog.Logger, srv *server.Server) {
 	log.Info("shutting down", "shutdown_timeout", c.ShutdownTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), c.ShutdownTimeout)
 	defer cancel()
-	srv.Shutdown(ctx)
-	if ctx.Err() != nil {
-		log.Warn("calls were still running and have been cut off")
+	if srv.Shutdown(ctx) {
+		log.Warn("the shutdown timeout is over: calls that were still running have been cut off")
 	}
 	log.Info("shut down")
 }
@@ -122,7 +126,7 @@ func (c *serveCmd) logConfig(log *slog.Logger, at net.Addr) {
 		"version", buildVersion(),
 		"limits", c.attrs(),
 	)
-	if at.Network() != "unix" && checkListen(at.String()) != nil {
+	if at.Network() != "unix" && checkReach(at.String()) != nil {
 		log.Warn("other machines can reach this daemon, and nobody is asked who they are", "listen", at.String())
 	}
 }

@@ -14,6 +14,7 @@ type column struct {
 	right bool // aligned
 	spare int  // columns with a higher number go first when the line is too long; 0 stays
 	least int  // columns it takes at least, for tables that go on later
+	clips bool // a text of somebody's own, of which a part will do
 }
 
 // cell is one cell of a table.
@@ -54,10 +55,36 @@ func (t *table) width() int {
 	return max(total, 0)
 }
 
-// fit drops spare columns until the lines have at most the given width, or none
-// is left to drop.
+// How much is left of a cell that is clipped: before a column goes for it, and after.
+const (
+	clipLong  = 24
+	clipShort = 10
+)
+
+// fit shortens very long texts and drops spare columns until the lines have at most the
+// given width, or nothing is left to do.
 func (t *table) fit(width int) {
+	t.clip(width, clipLong)
 	for t.width() > width && t.dropSpare() {
+	}
+}
+
+// squeeze is fit for a table that has nowhere else to go: it shortens more.
+func (t *table) squeeze(width int) {
+	t.fit(width)
+	t.clip(width, clipShort)
+}
+
+// clip shortens the texts that may be, to no less than the given columns.
+func (t *table) clip(width, least int) {
+	for i, c := range t.columns {
+		over, now := t.width()-width, t.widths()[i]
+		if !c.clips || over <= 0 || now <= least {
+			continue
+		}
+		for _, row := range t.rows {
+			row[i].text = clip(row[i].text, max(now-over, least))
+		}
 	}
 }
 
@@ -125,7 +152,7 @@ func alignCells(s style, cols []column, widths []int, cells []cell) lineStart {
 
 // printTable prints head and rows.
 func (p *page) printTable(t *table) {
-	t.fit(p.style.width)
+	t.squeeze(p.style.width)
 	p.line(t.head(p.style))
 	for _, l := range t.lines(p.style) {
 		p.line(l.text)

@@ -45,7 +45,7 @@ func (p *page) waterfall(r *pb.RaceResponse) {
 	c := p.newChart(r, questions, candidates)
 	if c.below {
 		candidates = raceTable(r) // has the whole line again
-		candidates.fit(p.style.width)
+		candidates.squeeze(p.style.width)
 	}
 	if len(questions.rows) > 0 {
 		p.blank()
@@ -57,7 +57,7 @@ func (p *page) waterfall(r *pb.RaceResponse) {
 		p.blank()
 		p.line(candidates.head(p.style))
 		lines := candidates.lines(p.style)
-		for i, row := range foldRows(r.GetCandidates()) {
+		for i, row := range foldRows(r) {
 			c.row(lines[i], attemptBars(row.attempt), row.outcome.color, row.note)
 		}
 	}
@@ -83,8 +83,8 @@ func raceTable(r *pb.RaceResponse) *table {
 		{head: " "},
 		{head: "#", right: true},
 		{head: "ENDPOINT"},
-		{head: "LABEL"},
-		{head: "NAME"},
+		{head: "LABEL", clips: true},
+		{head: "NAME", clips: true},
 		{head: "START", right: true, spare: 2},
 		{head: "WHY", spare: 3},
 		{head: "NEXT AFTER", spare: 1},
@@ -94,7 +94,7 @@ func raceTable(r *pb.RaceResponse) *table {
 	phases := criterionPhases(r.GetOptions().GetCriterion())
 	t.columns = append(append(t.columns, phaseColumns(phases)...), column{head: "IF FIRST", right: true})
 	names, delays := severalNames(r.GetCandidates()), variedDelays(r.GetOptions(), attemptDelays(r.GetCandidates()))
-	for _, row := range foldRows(r.GetCandidates()) {
+	for _, row := range foldRows(r) {
 		c, a := row.candidate, row.attempt
 		cells := []cell{
 			winnerMark(a), text(row.positions), text(row.endpoints), text(printable(c.GetLabel())), nameCell(c, names),

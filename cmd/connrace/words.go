@@ -9,7 +9,8 @@ import (
 // The short words for what the contract's values say. A value that is newer than
 // this program shows its own name.
 
-// outcomeWord says how a candidate or an attempt ended. failure may be nil.
+// outcomeWord says how a candidate or an attempt ended. failure may be nil. Of an attempt
+// that was given up, attemptWord knows more.
 func outcomeWord(o pb.Outcome, failure *pb.Failure) cell {
 	switch o {
 	case pb.Outcome_OUTCOME_WON, pb.Outcome_OUTCOME_CONNECTED:
@@ -21,7 +22,7 @@ func outcomeWord(o pb.Outcome, failure *pb.Failure) cell {
 	case pb.Outcome_OUTCOME_TIMED_OUT:
 		return cell{"timed out", red}
 	case pb.Outcome_OUTCOME_CANCELLED:
-		return cell{"silent", yellow}
+		return cell{"given up", dim}
 	case pb.Outcome_OUTCOME_RUNNING:
 		return cell{"unfinished", yellow}
 	case pb.Outcome_OUTCOME_WITHDRAWN:

@@ -15,7 +15,7 @@ import (
 func TestWords(t *testing.T) {
 	t.Parallel()
 	checkWords(t, func(v pb.Outcome) string { return outcomeWord(v, nil).text },
-		"unspecified", "connected", "connected", "late", "failed", "timed out", "silent", "unfinished",
+		"unspecified", "connected", "connected", "late", "failed", "timed out", "given up", "unfinished",
 		"withdrawn", "not started", "skipped")
 	checkWords(t, skipWords,
 		"", "denied by policy", "family excluded", "duplicate", "too many addresses", "no common protocol",
