@@ -43,6 +43,10 @@ func waits(r *RaceResult) string {
 	return strings.Join(parts, ", ")
 }
 
+// ofRaces are the descriptors of a race beside its attempts', and of one that might want
+// to begin.
+const ofRaces = 2 * admit.OfARace
+
 // Each limit holds an attempt back that it has no room for, and only that one; the
 // result says from when on, for how long and for what.
 func TestEachLimitDefers(t *testing.T) {

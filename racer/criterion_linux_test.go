@@ -285,10 +285,6 @@ func TestAttemptsWaitForDescriptors(t *testing.T) {
 	checkRoomEmpty(t, racer)
 }
 
-// ofRaces are the descriptors of a race beside its attempts', and of one that might want
-// to begin.
-const ofRaces = 2 * admit.OfARace
-
 // wantWaves holds that all attempts timed out, so many at a time.
 func wantWaves(t *testing.T, r *RaceResult, most int) {
 	t.Helper()

@@ -56,3 +56,17 @@ func (n *nap) end() bool {
 	}
 	return rung
 }
+
+// doze waits for Wake, or for that long; less than 0: without bound.
+func (a *raw) doze(d time.Duration) {
+	if a.news {
+		return
+	}
+	a.mu.Lock()
+	rung := a.nap.begin()
+	a.mu.Unlock()
+	a.nap.wait(rung, d)
+	a.mu.Lock()
+	a.nap.end()
+	a.mu.Unlock()
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -244,77 +243,6 @@ func (a *raw) abandon(id int) {
 	}
 }
 
-func (a *raw) Take(id int) net.Conn {
-	if a.crew != nil {
-		return a.crew.take(id)
-	}
-	if id >= len(a.flights) || !a.flights[id].held {
-		return nil
-	}
-	f := &a.flights[id]
-	f.held = false // drop leaves it alone
-	a.taken = true
-	a.drop()
-	conn, err := a.extract(f)
-	if err != nil {
-		return nil
-	}
-	if conn.RemoteAddr() == nil {
-		return forgotten{conn.(*net.TCPConn), net.TCPAddrFromAddrPort(f.to)}
-	}
-	return conn
-}
-
-// forgotten is a connection that was reset before it was handed out, so that a kernel
-// no longer knows whom it was to. Its first use tells.
-type forgotten struct {
-	*net.TCPConn
-
-	peer net.Addr
-}
-
-// RemoteAddr is that of the peer.
-func (c forgotten) RemoteAddr() net.Addr { return c.peer }
-
-// extract takes a connection out of the poller.
-func (a *raw) extract(f *flight) (net.Conn, error) {
-	fd := a.poller.detach(f.socket)
-	f.socket = none
-	a.open--
-	if info, known := tcpInfo(fd); known && info.State == tcpEstablished {
-		_ = pendingError(fd) // what the network said during the handshake must not fail what comes after it
-	}
-	a.poller.spend()
-	defer func() { _ = a.poller.reserve() }() // else the next race has none to spare
-	file := os.NewFile(uintptr(fd), "tcp")
-	defer func() { _ = file.Close() }() // FileConn has a descriptor of its own
-	conn, err := net.FileConn(file)
-	if descriptorsAreOut(err) { // somebody was faster to take the spare one
-		a.poller.shed()
-		a.engine.Close()
-		conn, err = net.FileConn(file)
-	}
-	if err != nil && !a.race.Polite {
-		rawsock.Dissolve(fd)
-	}
-	return conn, err
-}
-
-// drop closes connections that nobody takes.
-func (a *raw) drop() {
-	for id := range a.flights {
-		a.lose(&a.flights[id])
-	}
-}
-
-// lose closes a connection if it is held for Take.
-func (a *raw) lose(f *flight) {
-	if f.held {
-		f.held = false
-		a.letGo(f, true)
-	}
-}
-
 // letGo gives back the socket of an attempt, which may have connected.
 func (a *raw) letGo(f *flight, connected bool) {
 	i := f.socket
@@ -349,20 +277,6 @@ func (a *raw) Wait(due time.Duration, bounded bool) {
 		a.poller.wait(left, a.ready)
 	}
 	a.news = false
-}
-
-// doze waits for Wake, or for that long; less than 0: without bound.
-func (a *raw) doze(d time.Duration) {
-	if a.news {
-		return
-	}
-	a.mu.Lock()
-	rung := a.nap.begin()
-	a.mu.Unlock()
-	a.nap.wait(rung, d)
-	a.mu.Lock()
-	a.nap.end()
-	a.mu.Unlock()
 }
 
 // look takes in what has happened and says whether Wait can return.
