@@ -29,7 +29,7 @@ func Run(cmd *exec.Cmd) (code int, err error) {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: insider.gid, HostID: 0, Size: 1}},
 		}
 	}
-	return finish(cmd, func() {}) // the program is there as soon as it is started
+	return finish(cmd, nil)
 }
 
 // SignalError says that a program was not started, because a signal came first.
@@ -39,26 +39,64 @@ type SignalError struct {
 
 func (e *SignalError) Error() string { return fmt.Sprintf("netlab: not run: %v came first", e.Signal) }
 
-// held has the signals since HoldSignals.
-var held = make(chan os.Signal, 16)
+// HoldSignals is for a program that is there to run another one: from now on the first
+// signal does not end this process, and [Run] starts nothing when it has come. A second
+// one does, unless the other program is there to get it. Call it once and first of all,
+// in both processes of [Enter].
+func HoldSignals() {
+	held = newHold()
+	signal.Notify(held.caught, passed...)
+}
 
-// HoldSignals is for a program that is there to run another one: from now on a signal
-// does not end this process, and [Run] starts nothing when one has come. Call it first
-// of all, in both processes of [Enter].
-func HoldSignals() { signal.Notify(held, passed...) }
+// held is what HoldSignals has made; nil: nothing.
+var held *hold
+
+// hold keeps the first signal that is caught.
+type hold struct {
+	caught chan os.Signal
+	first  os.Signal // when over is closed; nil: none came
+	over   chan struct{}
+	once   sync.Once
+}
+
+func newHold() *hold {
+	h := &hold{caught: make(chan os.Signal, 16), over: make(chan struct{})}
+	go func() {
+		defer close(h.over)
+		if s, ok := <-h.caught; ok {
+			h.first = s
+			signal.Stop(h.caught)
+		}
+	}()
+	return h
+}
+
+// end catches no more, and returns the first one.
+func (h *hold) end() os.Signal {
+	if h == nil {
+		return nil
+	}
+	h.once.Do(func() {
+		signal.Stop(h.caught) // nobody sends after that
+		close(h.caught)
+	})
+	<-h.over
+	return h.first
+}
 
 // passed are the signals that a program gets from the process that runs it.
 var passed = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2}
 
-// finish runs cmd to its end. Signals wait until ready returns. The error is about
-// starting it.
+// finish runs cmd to its end. Signals wait until ready returns; nil: cmd can have them as
+// soon as it is started. The error is about starting it.
 func finish(cmd *exec.Cmd, ready func()) (code int, err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, passed...)
 	defer signal.Stop(signals)
+	if first := held.end(); first != nil {
+		return 0, &SignalError{first.(syscall.Signal)}
+	}
 	select {
-	case s := <-held:
-		return 0, &SignalError{s.(syscall.Signal)}
 	case s := <-signals:
 		return 0, &SignalError{s.(syscall.Signal)}
 	default:
@@ -69,9 +107,11 @@ func finish(cmd *exec.Cmd, ready func()) (code int, err error) {
 	var passing sync.WaitGroup
 	over := make(chan struct{})
 	passing.Go(func() {
-		ready()
-		for range len(signals) { // a terminal's too, which cmd may have been too young for
-			_ = cmd.Process.Signal(<-signals)
+		if ready != nil {
+			ready()
+			for range len(signals) { // a terminal's too, which cmd was too young for
+				_ = cmd.Process.Signal(<-signals)
+			}
 		}
 		passOn(cmd.Process, signals, over)
 	})
