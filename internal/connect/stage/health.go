@@ -50,7 +50,7 @@ func (r *run) check(ctx context.Context) (time.Duration, *sched.Failure) {
 		return done, r.Health.judge(answer.GetStatus())
 	}
 	spoken := len(header.Get("content-type"))+len(trailer.Get("content-type")) > 0
-	broke := lent.broken() // and nobody reads any more
+	broke := lent.broken()
 	if refused := said.refused(); refused != nil && !spoken {
 		return done, refusedHealth(refused)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 
 	"golang.org/x/net/http2"
 )
@@ -12,17 +13,20 @@ import (
 // maxRecorded bounds what a recording keeps, in bytes.
 const maxRecorded = 64 << 10
 
-// recording is a connection that keeps the beginning of what is read from it. It is
-// read by one at a time.
+// recording is a connection that keeps the beginning of what is read from it. Who reads
+// may go on for a moment after the call has ended.
 type recording struct {
 	net.Conn
 
+	mu   sync.Mutex
 	said []byte
 }
 
 // Read keeps what it returns.
 func (r *recording) Read(b []byte) (int, error) {
 	n, err := r.Conn.Read(b)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.said = append(r.said, b[:min(n, maxRecorded-len(r.said))]...)
 	return n, err
 }
@@ -30,7 +34,10 @@ func (r *recording) Read(b []byte) (int, error) {
 // refused is how the server has given the call up by HTTP/2, of which gRPC tells only
 // in words, if at all: what was refused it asks once more. nil: it has not.
 func (r *recording) refused() error {
-	frames := http2.NewFramer(io.Discard, bytes.NewReader(r.said))
+	r.mu.Lock()
+	said := bytes.Clone(r.said)
+	r.mu.Unlock()
+	frames := http2.NewFramer(io.Discard, bytes.NewReader(said))
 	for begun := false; ; begun = true { // what was said is bounded
 		frame, err := frames.ReadFrame()
 		if err != nil {
