@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/connrace/connrace/internal/netlab"
 	"github.com/connrace/connrace/racer/sched"
@@ -144,6 +145,43 @@ func TestManyRacesOfFewDescriptors(t *testing.T) {
 	if races.Wait(); deferred.Load() < 50 {
 		t.Errorf("%d had to wait for descriptors", deferred.Load())
 	}
+}
+
+// Attempts that have failed leave their sockets to their race's next ones. All races
+// together keep no more than there may be, however long they go on.
+func TestIdleSocketsOfRacesUnderWay(t *testing.T) {
+	silence := os.Getenv(starved)
+	if silence == "" {
+		hosts, _ := onePort(t, []string{"127.0.0.1"}, netlab.Swallow)
+		inOwnProcess(t, []string{hosts[0].Addr().String()})
+		return
+	}
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 260, Max: 260}))
+	port, err := netlab.FreePort(netip.MustParseAddr("127.0.1.1"))
+	must(t, err)
+	target := Target{Candidates: []CandidateSpec{{Endpoint: silence}}}
+	for i := range byte(29) {
+		closed := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, 1 + i}), port)
+		target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: closed.String()})
+	}
+	racer := New(Config{})
+	defer racer.Close()
+	var races sync.WaitGroup
+	for i := range 20 {
+		races.Go(func() {
+			time.Sleep(time.Duration(i) * 20 * ms) // one after the other they begin, and all go on
+			r, err := racer.Race(t.Context(), RaceRequest{Target: target, Options: Options{
+				Strategy: sched.AllAtOnce, AttemptTimeout: 1500 * ms, MaxBackups: new(0),
+			}})
+			must(t, err)
+			for i := range r.Candidates {
+				if f := r.Candidates[i].Attempts[0].Failure; f.Fault == sched.FaultHost {
+					t.Errorf("%s: %+v", r.Candidates[i].Endpoint, f)
+				}
+			}
+		})
+	}
+	races.Wait()
 }
 
 // takeAll takes every descriptor there is.

@@ -174,11 +174,11 @@ func outOfDescriptorsInMidRace(t *testing.T, keep bool, good, hole policy.Allowe
 func outOfDescriptorsForIdleSockets(t *testing.T, keep bool, good, hole policy.Allowed) {
 	e := newEngine(t)
 	defer e.Close()
+	const room = 20 - 2*pollerDescriptors
+	e.once.Do(func() { e.stock.most, e.pollers = room, 1 }) // as if there had been many descriptors when it began
 	crowded, a := rawRace(t, e, false)
 	r, _ := rawRace(t, e, keep)
 	defer r.Close()
-	const room = 20 - 2*pollerDescriptors
-	e.once.Do(func() { e.most, e.pollers = room, 1 }) // as if there had been many descriptors when it began
 	for id := range room {
 		crowded.Start(id, hole)
 	}

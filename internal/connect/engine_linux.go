@@ -1,7 +1,10 @@
 package connect
 
 import (
+	"errors"
+	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,9 +20,27 @@ type Engine struct {
 	unable bool // there can be no pollers
 
 	once    sync.Once
-	most    int // idle sockets that may be kept
-	pollers int // likewise
+	pollers int // that may be kept
+	stock   stock
 }
+
+// stock counts the idle sockets of all pollers, those in use included: a race may wait
+// long for one attempt while the sockets of all others are idle.
+type stock struct {
+	most int64
+	idle atomic.Int64
+}
+
+// add says whether there is room for one more, and counts it.
+func (s *stock) add() bool {
+	if s.idle.Add(1) > s.most {
+		s.idle.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (s *stock) remove(n int) { s.idle.Add(-int64(n)) }
 
 // maxIdlePollers bounds what is kept when many races have been run side by side. Each
 // has four descriptors.
@@ -40,12 +61,11 @@ func (e *Engine) Attempts(race Race) Attempts {
 	return a
 }
 
-// try finds out whether there can be pollers at all. That there is no descriptor for one
-// now says nothing.
+// try finds out whether there can be pollers at all. What is short now says nothing.
 func (e *Engine) try() {
-	p, err := newPoller()
+	p, err := e.poller()
 	if err != nil {
-		e.unable = !descriptorsAreOut(err)
+		e.unable = errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOSYS) || errors.Is(err, os.ErrNoDeadline)
 		return
 	}
 	e.keep(p)
@@ -60,41 +80,30 @@ func (e *Engine) poller() (*poller, error) {
 		_ = p.reserve() // one that could not be had then may be there now
 		return p, nil
 	}
-	return newPoller()
+	e.once.Do(func() { e.stock.most, e.pollers = idleAllowed() })
+	return newPoller(&e.stock)
 }
 
 // keep takes a poller back.
 func (e *Engine) keep(p *poller) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.once.Do(func() { e.most, e.pollers = idleAllowed() })
 	if len(e.idle) >= e.pollers {
 		p.close()
 		return
 	}
-	for most := max(e.most-e.sockets(), 0); p.idleSockets() > most; {
-		p.shed()
-	}
 	e.idle = append(e.idle, p)
-}
-
-func (e *Engine) sockets() int {
-	n := 0
-	for _, p := range e.idle {
-		n += p.idleSockets()
-	}
-	return n
 }
 
 // idleAllowed is how many idle sockets may be kept, enough for a probe of a thousand
 // addresses, and how many pollers. The sockets have no more than an eighth of this
 // process's descriptors, the pollers half of that.
-func idleAllowed() (sockets, pollers int) {
+func idleAllowed() (sockets int64, pollers int) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return 0, 0
 	}
-	return int(min(limit.Cur/8, maxIdleSockets)), int(min(limit.Cur/64, maxIdlePollers))
+	return int64(min(limit.Cur/8, maxIdleSockets)), int(min(limit.Cur/64, maxIdlePollers))
 }
 
 // Close closes the sockets that are kept. The engine may be used after that, and

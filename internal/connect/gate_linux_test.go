@@ -86,7 +86,7 @@ func TestGateHidesNothing(t *testing.T) {
 
 func newTestPoller(t *testing.T) *poller {
 	t.Helper()
-	p, err := newPoller()
+	p, err := newPoller(&stock{most: maxIdleSockets})
 	must(t, err)
 	t.Cleanup(p.close)
 	return p

@@ -25,6 +25,7 @@ type poller struct {
 	sockets []socket
 	vacant  []int    // indexes of sockets without a descriptor
 	idle    [2][]int // sockets without an attempt, by family
+	stock   *stock   // that they count in
 	events  [32]unix.EpollEvent
 
 	flights []flight // room for the next race's
@@ -43,14 +44,14 @@ const (
 	free = -1
 	// absent is the descriptor of no socket.
 	absent = -1
-	// maxIdleSockets bounds what a poller keeps while its race runs. A kernel holds about
-	// 4 KB for each.
+	// maxIdleSockets bounds what the pollers of an engine keep. A kernel holds about 4 KB
+	// for each.
 	maxIdleSockets = 1024
 	// wakeData marks the eventfd among the sockets' indexes.
 	wakeData = -1
 )
 
-func newPoller() (*poller, error) {
+func newPoller(s *stock) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func newPoller() (*poller, error) {
 		_ = unix.Close(fd) // nothing is lost
 		return nil, err
 	}
-	p := &poller{fd: fd, gate: g, wakeFD: absent, spare: absent, ports: portRange()}
+	p := &poller{stock: s, fd: fd, gate: g, wakeFD: absent, spare: absent, ports: portRange()}
 	if err := p.prepareWake(); err != nil {
 		p.close()
 		return nil, err
@@ -107,6 +108,7 @@ func (p *poller) take(family int, fresh bool) (int, error) {
 	if n := len(p.idle[family]); n > 0 && !fresh {
 		i := p.idle[family][n-1]
 		p.idle[family] = p.idle[family][:n-1]
+		p.stock.remove(1)
 		return i, nil
 	}
 	fd, err := newSocket(family, p.ports)
@@ -135,6 +137,7 @@ func (p *poller) shed() bool {
 	for family, idle := range p.idle {
 		if n := len(idle); n > 0 {
 			p.idle[family] = idle[:n-1]
+			p.stock.remove(1)
 			p.discard(idle[n-1])
 			return true
 		}
@@ -177,7 +180,12 @@ func (p *poller) release(i int) {
 	s := &p.sockets[i]
 	s.attempt = free
 	p.gate.shut() // dissolving makes an event
-	if p.idleSockets() >= maxIdleSockets || rawsock.Dissolve(s.fd) != 0 {
+	if !p.stock.add() {
+		p.discard(i)
+		return
+	}
+	if rawsock.Dissolve(s.fd) != 0 {
+		p.stock.remove(1)
 		p.discard(i)
 		return
 	}
@@ -251,6 +259,7 @@ func (p *poller) woken() bool {
 }
 
 func (p *poller) close() {
+	p.stock.remove(p.idleSockets())
 	for i := range p.sockets {
 		if p.sockets[i].fd != absent {
 			p.discard(i)

@@ -53,7 +53,7 @@ func TestIdleSocketsAreBounded(t *testing.T) {
 	}
 	full.Close()
 	other.Close()
-	if n := e.sockets(); n != kept {
+	if n := int(e.stock.idle.Load()); n != kept {
 		t.Errorf("two races left %d sockets, want %d", n, kept)
 	}
 	if got, want := descriptors(t)-before, kept+2*pollerDescriptors; got != want {
