@@ -5,13 +5,24 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // connections are the ones that are open. gRPC forgets those that are still in
 // their handshake when it stops, and waits for them.
 type connections struct {
-	mu   sync.Mutex
-	open map[net.Conn]struct{}
+	mu    sync.Mutex
+	open  map[net.Conn]struct{}
+	taken atomic.Int64 // nanoseconds since begun: when a client last took something
+}
+
+// begun is what times are counted from.
+var begun = time.Now()
+
+// quietFor is how long no client has taken anything.
+func (c *connections) quietFor() time.Duration {
+	return time.Since(begun) - time.Duration(c.taken.Load())
 }
 
 func (c *connections) closeAll() {
@@ -51,6 +62,15 @@ func (t *tracked) Accept() (net.Conn, error) {
 type trackedConn struct {
 	net.Conn
 	open *connections
+}
+
+// Write notes that something was taken.
+func (c *trackedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if n > 0 {
+		c.open.taken.Store(int64(time.Since(begun)))
+	}
+	return n, err
 }
 
 func (c *trackedConn) Close() error {

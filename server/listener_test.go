@@ -1,14 +1,21 @@
 package server_test
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/test/bufconn"
+
+	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 )
 
 // short is a listener of a process that is out of descriptors for a moment.
@@ -41,5 +48,44 @@ func TestClientThatCannotBeAccepted(t *testing.T) {
 	d.shutdown(t)
 	if lines := d.log.lines(t, message); len(lines) != 1 {
 		t.Errorf("a listener that is closed is told as %v", lines)
+	}
+}
+
+// slow is the connection of a client that takes 400 KB a second.
+type slow struct{ net.Conn }
+
+func (s slow) Read(b []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	return s.Conn.Read(b[:min(len(b), 4<<10)])
+}
+
+// A reply that is on its way when the daemon stops arrives, as long as its caller goes on
+// taking it.
+func TestShutdownLetsASlowReaderHaveItsReply(t *testing.T) {
+	t.Parallel()
+	l := bufconn.Listen(1 << 10) // no kernel keeps anything
+	d := serveOn(t, plain(), l, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		c, err := l.DialContext(ctx)
+		return slow{c}, err
+	}), grpc.WithInitialWindowSize(1<<16), grpc.WithInitialConnWindowSize(1<<16))
+	req := &connracev1.ProbeRequest{IncludeTranscript: true}
+	closed := port(t)
+	for i := range 400 {
+		req.Candidates = append(req.Candidates, &connracev1.CandidateSpec{Endpoint: fmt.Sprintf("127.1.%d.%d:%d", i/250, 1+i%250, closed)})
+	}
+	over := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		_, err := d.rpc.Probe(patient(t), req)
+		over <- err
+	}()
+	eventually(t, "the handler has ended", func() bool { return len(d.log.lines(t, "finished call")) == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if d.Shutdown(ctx) {
+		t.Error("something was cut off")
+	}
+	if err := <-over; err != nil || time.Since(began) < time.Second {
+		t.Errorf("the caller gets %v after %v, want its reply, slowly", err, time.Since(began))
 	}
 }

@@ -34,7 +34,8 @@ const (
 	// farewell is how long a watcher of health checks has to hear NOT_SERVING, and a
 	// caller whose call is cut off to hear that.
 	farewell = 100 * time.Millisecond
-	// linger is how long the last reply of a daemon that stops may be on its way.
+	// linger is how long the client of a daemon that stops may take nothing of the reply
+	// to its last call.
 	linger = 500 * time.Millisecond
 	// minPing is how often a client may ping, with or without RPCs.
 	minPing = 10 * time.Second
@@ -154,7 +155,8 @@ func (s *Server) drain(ctx context.Context, drained <-chan struct{}) (cut bool) 
 		case <-look.C:
 			// What is left then is no call: a stream whose end waits behind what its
 			// caller does not read, or somebody who connected and says nothing.
-			if quiet, ok := s.calls.quietSince(start); ok && time.Since(quiet) >= linger {
+			quiet, ok := s.calls.quietSince(start)
+			if ok && time.Since(quiet) >= linger && s.open.quietFor() >= linger {
 				return false
 			}
 		case <-nearly.Done():
