@@ -91,8 +91,9 @@ func numeric(t reflect.Type) bool {
 	return reflect.Int <= t.Kind() && t.Kind() <= reflect.Float64
 }
 
-// checkEmpty refuses a flag whose value is the empty text. To most it would mean the
-// same as no flag at all, and it is what a script has that forgot to set a variable.
+// checkEmpty refuses a flag whose value is missing or the empty text. To most that would
+// mean the same as no flag at all, and it is what a script has that forgot to set a
+// variable.
 func checkEmpty(app *kong.Application, permuted []string) error {
 	command, at := commandIn(app, permuted)
 	if command == nil {
@@ -103,7 +104,13 @@ func checkEmpty(app *kong.Application, permuted []string) error {
 			return nil
 		}
 		name, value, given := strings.Cut(arg, "=")
-		if flag := flagNamed(command, name); given && value == "" && flag != nil && flag.Name != mayBeEmpty {
+		switch flag := flagNamed(command, name); {
+		case flag == nil || value != "" || !given && flag.IsBool():
+		case flag.IsBool():
+			return usage(fmt.Sprintf("--%s has an empty value; give it without one, or leave it out", flag.Name))
+		case !given:
+			return usage(fmt.Sprintf("--%s lacks its value; give it as --%s %s", flag.Name, flag.Name, flag.PlaceHolder))
+		case flag.Name != mayBeEmpty:
 			return usage(fmt.Sprintf("--%s is empty; give it as --%s %s, or leave it out", flag.Name, flag.Name, flag.PlaceHolder))
 		}
 	}
