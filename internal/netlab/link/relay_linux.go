@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"time"
@@ -29,8 +30,8 @@ type relay struct {
 	sides    [2]socket // by Side
 	control  control
 
-	// woke is when the relay woke up last, and offset what the monotonic clock was
-	// ahead of the real-time clock then.
+	// woke is when the relay woke up last, and offset what the monotonic clock is
+	// ahead of the real-time clock, as far as is known.
 	woke   time.Duration
 	offset time.Duration
 
@@ -43,6 +44,7 @@ func newRelay(client, server, controls int) *relay {
 	return &relay{
 		sides:   [2]socket{{fd: int32(client)}, {fd: int32(server)}},
 		control: control{fd: controls},
+		offset:  math.MaxInt64, // more than any look allows
 		frame:   make([]byte, maxFrame),
 		extra:   make([]byte, 256),
 	}
@@ -97,17 +99,23 @@ func (r *relay) wait() error {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return os.NewSyscallError("ppoll", err)
 	}
-	// In this order: what comes between the two makes frames seem later, and never
-	// earlier, than they were.
+	before := monotonic()
 	wall := realtime()
 	r.woke = monotonic()
-	r.offset = r.woke - wall
+	r.offset = within(r.offset, before-wall, r.woke-wall)
 	r.control.ready = fds[len(fds)-1].Revents != 0
 	if r.emulator != nil {
 		r.sides[Client].ready = fds[Client].Revents != 0
 		r.sides[Server].ready = fds[Server].Revents != 0
 	}
 	return nil
+}
+
+// within is the offset nearest to the one so far that another look at the clocks
+// allows. One that was interrupted allows many, and leaves it as it is: frames keep
+// the order of the kernel's stamps as long as nobody sets the clock.
+func within(offset, least, most time.Duration) time.Duration {
+	return min(max(offset, least), most)
 }
 
 // timeout is how long to sleep; nil is for ever.

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,25 @@ func TestTimestamp(t *testing.T) {
 	} {
 		if got, found := timestamp(c.extra); got != c.want || found != c.found {
 			t.Errorf("%s: %v, %v, want %v, %v", name, got, found, c.want, c.found)
+		}
+	}
+}
+
+// A look at the clocks that was interrupted between them does not make frames seem
+// later than those of the next one; a clock that was set is believed.
+func TestOffsetsKeepTheOrder(t *testing.T) {
+	const set = 40 * time.Second
+	for name, c := range map[string]struct{ offset, least, most, want time.Duration }{
+		"the first look":                {math.MaxInt64, 10, 12, 12},
+		"the same again":                {12, 11, 13, 12},
+		"interrupted after the wall's":  {12, 11, 5 * ms, 12},
+		"interrupted before the wall's": {12, 11 - 5*ms, 13, 12},
+		"after one that was":            {5 * ms, 11, 13, 13},
+		"the wall was set back":         {12, set + 11, set + 13, set + 11},
+		"the wall was set ahead":        {12, 11 - set, 13 - set, 13 - set},
+	} {
+		if got := within(c.offset, c.least, c.most); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }
