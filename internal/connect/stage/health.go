@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -73,7 +74,7 @@ func (r *run) dialOptions(conn net.Conn) []grpc.DialOption {
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // TLS, if any, is there already
 		grpc.WithAuthority(cmp.Or(r.Health.Authority, r.authority(r.peer))),
 		grpc.WithUserAgent(userAgent),
-		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: forever}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: forever}),
 		grpc.WithIdleTimeout(0),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),

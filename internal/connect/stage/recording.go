@@ -38,6 +38,7 @@ func (r *recording) refused() error {
 	said := bytes.Clone(r.said)
 	r.mu.Unlock()
 	frames := http2.NewFramer(io.Discard, bytes.NewReader(said))
+	frames.SetMaxReadFrameSize(16 << 10) // else a frame has the room made that its header asks for, and any text is one
 	for begun := false; ; begun = true { // what was said is bounded
 		frame, err := frames.ReadFrame()
 		if err != nil {
