@@ -228,7 +228,7 @@ func TestRaceInTheLab(t *testing.T) {
 		// RFC 6555: the other family begins after 300 ms, and goes through its
 		// addresses on its own.
 		"family fallback": {
-			Options{Strategy: sched.FamilyFallback}, []step{
+			Options{Strategy: sched.FamilyFallback, MaxBackups: new(0)}, []step{
 				{"[2001:db8:80::1]:80", 0, sched.OutcomeCancelled, ""},
 				{"198.51.100.1:80", 300 * ms, sched.OutcomeFailed, "connection_refused"},
 				noStep("[2001:db8:80::2]:80"),

@@ -96,7 +96,7 @@ func (f *try) progress(step int) (at time.Duration, ok bool) {
 
 // finding is a candidate.
 type finding struct {
-	Candidate     // as it was told first; its Group and Expect may change
+	Candidate     // as it was told first; what a sight has of it may change
 	question  int // whose answer has it
 	sights    []sight
 	attempts  []int // its first one, and its backup
@@ -107,9 +107,11 @@ type finding struct {
 type sight struct {
 	step   int
 	listed bool // by the latest answer to its question, and nothing has replaced it
-	place  int  // in the latest answer that has it
+	nth    int  // in the latest answer that has it
+	place  int
 	group  Group
 	expect Expectation
+	skip   SkipReason
 }
 
 // asking is a question.
@@ -176,8 +178,8 @@ func (a *account) resolved(n int, e Event) {
 			a.found[id].sights = append(a.found[id].sights, s)
 		}
 	}
-	for place, c := range e.Candidates {
-		a.sees(n, e.Question, place, c)
+	for nth, c := range e.Candidates {
+		a.sees(n, e.Question, nth, c)
 	}
 	for _, q := range e.Follow {
 		a.learns(n, asking{Question: q})
@@ -216,14 +218,14 @@ func (a *account) isReplaced(c *Candidate) bool {
 	return false
 }
 
-func (a *account) sees(n, question, place int, c Candidate) {
+func (a *account) sees(n, question, nth int, c Candidate) {
 	if c.ID == len(a.found) {
 		a.found = append(a.found, finding{Candidate: c, question: question})
 	}
 	f := &a.found[c.ID]
-	s := sight{n, !a.isReplaced(&f.Candidate), place, c.Group, c.Expect}
+	s := sight{n, !a.isReplaced(&f.Candidate), nth, c.Place, c.Group, c.Expect, c.Skip}
 	f.sights = append(f.sights, s)
-	if s.listed && f.Skip == SkipNone && !a.isTooMany(question, place) {
+	if s.listed && s.skip == SkipNone && !a.isTooMany(question, nth) {
 		a.firstAddress = min(a.firstAddress, n)
 	}
 }
@@ -390,15 +392,21 @@ func (a *account) listed(id, step int) bool {
 	return ok && s.listed
 }
 
+// skip is why a candidate must not be tried.
+func (a *account) skip(id, step int) SkipReason {
+	s, _ := a.sight(id, step)
+	return s.skip
+}
+
 // tooMany says that a candidate comes behind MaxPerAnswer others in the latest
 // answer that has it.
 func (a *account) tooMany(id, step int) bool {
 	s, _ := a.sight(id, step)
-	return a.isTooMany(a.found[id].question, s.place)
+	return a.isTooMany(a.found[id].question, s.nth)
 }
 
-func (a *account) isTooMany(question, place int) bool {
-	return a.cfg.MaxPerAnswer > 0 && question != NoQuestion && place >= a.cfg.MaxPerAnswer
+func (a *account) isTooMany(question, nth int) bool {
+	return a.cfg.MaxPerAnswer > 0 && question != NoQuestion && nth >= a.cfg.MaxPerAnswer
 }
 
 // news returns the steps up to one in which a candidate was told of, or came back.

@@ -5,14 +5,15 @@ import "time"
 // nextBackup returns the next backup attempt: a second one at the same endpoint,
 // whose first has had no answer, because its SYN may have been lost. The kernel
 // sends another SYN only after SecondSYN, so a backup that would start no sooner
-// than that is not made.
-func (r *Race) nextBackup() (best turn, ok bool) {
+// than that is not made. Nor is one where the next candidate is due before: another
+// address helps against more than a lost SYN.
+func (r *Race) nextBackup(candidate turn, known bool) (best turn, ok bool) {
 	if r.backups >= r.cfg.MaxBackups || r.cfg.Strategy == Sequential {
 		return turn{}, false
 	}
 	for _, id := range r.flying {
 		a := &r.attempts[id]
-		if !r.wantsBackup(a) {
+		if !r.wantsBackup(a) || known && candidate.at < a.start+SecondSYN {
 			continue
 		}
 		pace, paced := r.patience(a)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/connrace/connrace/racer/addrsel"
 )
 
 // backupsHaveACause: a second attempt is made where a SYN may have been lost, and
@@ -42,8 +40,9 @@ func (a *account) backupMayStart(f *try) error {
 		return errors.New("it is too early")
 	case now >= first.start+time.Second:
 		return errors.New("it is too late")
-	case len(a.waiting(f.asked, f.Attempt, addrsel.FamilyAny)) > 0:
-		return errors.New("another candidate waits")
+	}
+	if d := a.candidateDue(f.asked, f.Attempt); d.known && d.at < first.start+time.Second {
+		return fmt.Errorf("another candidate is due at %v", d.at)
 	}
 	return nil
 }

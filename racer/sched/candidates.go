@@ -74,7 +74,8 @@ func (r *Race) learn(found *Candidate, question int, tooMany bool) {
 }
 
 // seeAgain takes over what may have changed about a candidate since an earlier
-// answer: service information can come later than an address it bears on.
+// answer: service information can come later than an address it bears on, and a
+// name server may give another order.
 func (r *Race) seeAgain(found *Candidate) {
 	c := &r.candidates[found.ID]
 	if c.withdrawn {
@@ -84,10 +85,14 @@ func (r *Race) seeAgain(found *Candidate) {
 	switch {
 	case c.attempt != none:
 		group.Protocol = c.Group.Protocol // it has been dialled as that
-	case group != c.Group:
+	case group != c.Group || found.Skip != c.Skip:
 		r.release(found.ID) // a duplicate may have the better claim now
 	}
-	c.Group, c.Expect = group, found.Expect
+	if c.attempt == none {
+		c.Skip = found.Skip
+		c.duplicate = c.duplicate && c.Skip == SkipNone
+	}
+	c.Group, c.Place, c.Expect = group, found.Place, found.Expect
 }
 
 // claim makes a candidate the one that is tried at its endpoint, or a duplicate
@@ -111,10 +116,10 @@ func (r *Race) claim(id int) {
 }
 
 // outranks says that a candidate is in a better group than the one that is tried at
-// its endpoint, whose turn has not come yet.
+// its endpoint, whose turn has not come yet, or was known before in the same.
 func (r *Race) outranks(id, holder int) bool {
-	h := &r.candidates[holder]
-	return h.attempt == none && compareGroups(r.candidates[id].Group, h.Group) < 0
+	c, h := &r.candidates[id], &r.candidates[holder]
+	return h.attempt == none && cmp.Or(compareGroups(c.Group, h.Group), cmp.Compare(id, holder)) < 0
 }
 
 // withdrawMissing drops what the new answer no longer has.

@@ -66,14 +66,14 @@ func learned(e Expectation, q float64) (seconds float64, basis Basis) {
 	return 0, BasisNothingKnown
 }
 
-// timeout is the retransmission timeout of RFC 6298 sections 2.2 and 2.3, from 10 ms
-// to 2 s.
+// timeout is the retransmission timeout of RFC 6298 sections 2.2 and 2.3, with a G of
+// 1 ms, from 10 ms to 2 s.
 func timeout(e Expectation) float64 {
 	srtt, rttvar := e.RTT.Seconds(), e.Deviation.Seconds()
 	if rttvar == 0 {
 		rttvar = srtt / 2
 	}
-	return min(max(srtt+4*rttvar, 0.010), 2)
+	return min(max(srtt+max(0.001, 4*rttvar), 0.010), 2)
 }
 
 // nearestRank is the smallest time that at least a share q of all does not exceed.

@@ -12,7 +12,8 @@ func TestRetransmissionTimeout(t *testing.T) {
 		{20 * ms, 0, 60 * ms},       // 20 + 4*10: the first measurement
 		{20 * ms, 10 * ms, 60 * ms}, // the same, said
 		{20 * ms, 5 * ms, 40 * ms},
-		{20 * ms, time.Nanosecond, 20*ms + 4},
+		{20 * ms, time.Nanosecond, 21 * ms}, // G, of 1 ms
+		{20 * ms, 250_001, 21*ms + 4},
 		{20 * ms, 100 * ms, 420 * ms},
 		{3333333, 0, 10 * ms}, // 9999997 ns: half of an odd number is rounded down
 		{ms, 0, 10 * ms},

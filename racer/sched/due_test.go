@@ -89,14 +89,20 @@ func (a *account) expiry(f *try) time.Duration {
 // startDue returns when the next attempt starts, if nothing happens. What may
 // start at once has been started.
 func (a *account) startDue(step int) (d due) {
-	asked := a.askedBefore(step + 1)
-	waiting := a.waiting(step, asked, addrsel.FamilyAny)
-	switch {
-	case a.cfg.Goal == Order || a.full(step):
+	if a.cfg.Goal == Order || a.full(step) {
 		return due{}
-	case len(waiting) == 0:
-		return a.backupDue(step, asked)
-	case asked == 0:
+	}
+	asked := a.askedBefore(step + 1)
+	d = a.candidateDue(step, asked)
+	d.orAt(a.backupDue(step, asked, d))
+	return d
+}
+
+// candidateDue returns when a candidate may start after a number of attempts that has
+// not been tried, as known in a step.
+func (a *account) candidateDue(step, asked int) (d due) {
+	waiting := a.waiting(step, asked, addrsel.FamilyAny)
+	if asked == 0 && len(waiting) > 0 {
 		return due{a.resolutionDelayEnds(step), true}
 	}
 	for _, r := range waiting {
@@ -173,8 +179,9 @@ func (a *account) laneDue(step, asked int, f addrsel.Family) due {
 	return due{at, true}
 }
 
-// backupDue returns when the next backup starts, given that no candidate waits.
-func (a *account) backupDue(step, asked int) (d due) {
+// backupDue returns when the next backup starts, given when the next candidate does. It
+// goes to an attempt whose SYN would be sent again before that.
+func (a *account) backupDue(step, asked int, candidate due) (d due) {
 	made := 0
 	for _, f := range a.tries[:asked] {
 		if f.Trigger == TriggerBackup {
@@ -194,7 +201,7 @@ func (a *account) backupDue(step, asked int) (d due) {
 			return due{}
 		}
 		at := max(patience.at, f.start+a.backupDelay(f.Candidate, step))
-		if max(at, a.steps[step].now) < f.start+time.Second {
+		if again := f.start + time.Second; max(at, a.steps[step].now) < again && (!candidate.known || candidate.at >= again) {
 			d.or(at)
 		}
 	}

@@ -363,7 +363,7 @@ func (d *dumb) startOne() bool {
 		}
 	}
 	for _, t := range d.tries {
-		if len(d.waiting) == 0 && d.mayBackUp(t) {
+		if d.mayBackUp(t) && !d.candidateComes(t.start+time.Second) {
 			d.start(t.candidate, true)
 			return true
 		}
@@ -385,6 +385,25 @@ func (d *dumb) candidates() (next []int) {
 		}
 	}
 	return next
+}
+
+// candidateComes says that one may start before a time, if nothing happens.
+func (d *dumb) candidateComes(before time.Duration) bool {
+	quiet := *d
+	quiet.tries = slices.Clone(d.tries)
+	for i := range quiet.tries {
+		t := &quiet.tries[i]
+		t.steps = slices.DeleteFunc(slices.Clone(t.steps), func(at time.Duration) bool { return at > d.now })
+		if t.over > d.now {
+			t.over = dumbNever
+		}
+	}
+	for ; quiet.now < before; quiet.now += ms {
+		if slices.ContainsFunc(quiet.candidates(), quiet.mayStart) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *dumb) is4(id int) bool { return d.world.answers[0].found[id].Endpoint.Addr().Is4() }

@@ -89,8 +89,8 @@ func (a *account) isTrue(settle Action) bool {
 		return settle.Outcome == a.candidateOutcome(c.attempts)
 	case !a.listed(settle.Candidate, a.last):
 		return settle.Outcome == OutcomeWithdrawn
-	case c.Skip != SkipNone:
-		return settle.Outcome == OutcomeSkipped && settle.Skip == c.Skip
+	case c.now().skip != SkipNone:
+		return settle.Outcome == OutcomeSkipped && settle.Skip == c.now().skip
 	case settle.Outcome == OutcomeSkipped && settle.Skip == SkipDuplicate:
 		return a.hasDouble(settle.Candidate)
 	case a.tooMany(settle.Candidate, a.last):

@@ -233,8 +233,9 @@ func (e *engine) introduce(question int, a *answer) []Candidate {
 			e.ids[key] = id
 			e.found = append(e.found, c)
 		}
-		e.found[id].Group, e.found[id].Expect = c.Group, c.Expect
-		found[i] = e.found[id]
+		first := &e.found[id]
+		first.Place, first.Group, first.Expect, first.Skip = c.Place, c.Group, c.Expect, c.Skip
+		found[i] = *first
 	}
 	return found
 }

@@ -145,8 +145,9 @@ func (a Answer) String() string { return word(answerNames, int(a)) }
 // race never calls out for more.
 type Candidate struct {
 	// ID is the candidate's number: a new one gets the next, starting at 0; one
-	// that an earlier answer to the same question brought keeps its own. Its Group
-	// and Expect may have changed.
+	// that an earlier answer to the same question brought keeps its own. Its Place,
+	// Group, Expect and Skip may have changed; Skip and the Group's Protocol count only
+	// as long as it has not been tried.
 	ID int
 	// Endpoint is where; an IPv4-mapped IPv6 address counts as IPv4.
 	Endpoint netip.AddrPort

@@ -28,13 +28,17 @@ func Learn(past ...time.Duration) Expectation {
 			e.RTT, e.Deviation = took, took/2
 			continue
 		}
-		e.Deviation = (3*e.Deviation + (e.RTT - took).Abs()) / 4
+		e.Deviation = max((3*e.Deviation+(e.RTT-took).Abs())/4, 1) // zero would be unknown
 		e.RTT = (7*e.RTT + took) / 8
 	}
 	e.Past = slices.Clone(past)
 	slices.Sort(e.Past)
 	return e
 }
+
+// granularity is the G of RFC 6298: what an answer may be late by though the times so
+// far did not vary. RFC 9002 section 6.1.2 recommends 1 ms.
+const granularity = time.Millisecond
 
 // rto is the retransmission timeout of RFC 6298 section 2, without the lower bound
 // of a second that keeps a sender from repeating too early: here nothing is
@@ -45,7 +49,7 @@ func (e *Expectation) rto() time.Duration {
 	if deviation == 0 {
 		deviation = e.RTT / 2
 	}
-	return e.RTT + 4*deviation
+	return e.RTT + max(4*deviation, granularity)
 }
 
 // Quantile returns the smallest of the sorted times that a share q of them does not

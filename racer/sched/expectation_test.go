@@ -27,6 +27,7 @@ func TestSmoothing(t *testing.T) {
 		{"three", []time.Duration{100 * ms, 120 * ms, 80 * ms}, us(99_687.5), us(37_500)},
 		{"the other way round", []time.Duration{80 * ms, 120 * ms, 100 * ms}, us(86_875), us(33_750)},
 		{"always the same", slices.Repeat([]time.Duration{64 * ms}, 4), 64 * ms, us(13_500)},
+		{"the same for long, which is not to know nothing", slices.Repeat([]time.Duration{64 * ms}, 100), 64 * ms, 1},
 		{"one that took long", []time.Duration{8 * ms, 8 * ms, 1008 * ms}, 133 * ms, us(252_250)},
 	} {
 		got := Learn(c.samples...)

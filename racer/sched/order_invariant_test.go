@@ -62,7 +62,7 @@ func onlyWhatMayBeTriedStarts(a *account) error {
 		if f.Trigger == TriggerBackup {
 			may = a.hasDoor(f.Candidate, f.asked)
 		}
-		if !may || a.found[f.Candidate].Skip != SkipNone {
+		if first := a.found[f.Candidate].attempts[0]; !may || a.skip(f.Candidate, a.tries[first].asked) != SkipNone {
 			return fmt.Errorf("attempt %d goes to candidate %d", i, f.Candidate)
 		}
 	}

@@ -45,15 +45,27 @@ func (r *Race) start(t turn, out []Action) []Action {
 }
 
 // nextTurn returns the next start and when it is due; ok is false when that hangs
-// on something that has yet to happen. A backup takes its turn when no candidate
-// waits for one: another address helps against more than a lost SYN.
+// on something that has yet to happen.
 func (r *Race) nextTurn() (t turn, ok bool) {
+	if r.cfg.Goal == Order || r.full() {
+		return turn{}, false
+	}
+	t, ok = r.nextCandidate()
+	if ok && t.at <= r.now {
+		return t, true
+	}
+	if backup, due := r.nextBackup(t, ok); due {
+		return backup, true
+	}
+	return t, ok
+}
+
+// nextCandidate returns the first attempt that is next.
+func (r *Race) nextCandidate() (turn, bool) {
 	c := r.next(addrsel.FamilyAny)
 	switch {
-	case r.cfg.Goal == Order || r.full():
-		return turn{}, false
 	case c == none:
-		return r.nextBackup()
+		return turn{}, false
 	case r.cfg.Strategy == FamilyFallback && len(r.attempts) > 0:
 		return r.nextOfFamilies()
 	}

@@ -72,7 +72,19 @@ func randomWorld(c chooser) *world {
 	if c.IntN(15) == 0 {
 		makeShut(c, w)
 	}
+	if c.IntN(4) == 0 {
+		placeAll(c, w)
+	}
 	return w
+}
+
+// placeAll lets places decide where rule 9 would, and each answer has its own.
+func placeAll(c chooser, w *world) {
+	for _, a := range w.answers {
+		for i := range a.found {
+			a.found[i].SourceBits, a.found[i].Place = 0, c.IntN(3)
+		}
+	}
 }
 
 // makeShut leaves a lonely world in which there is no room for a first attempt, or for
@@ -349,7 +361,7 @@ func randomCandidate(c chooser, grouped bool, addr string) Candidate {
 }
 
 func randomExpectation(c chooser) Expectation {
-	return pick(c, Expectation{}, Expectation{}, Expectation{RTT: ms},
+	return pick(c, Expectation{}, Expectation{RTT: 20 * ms, Deviation: 1}, Expectation{RTT: ms},
 		Expectation{RTT: 20 * ms}, Expectation{RTT: 20 * ms, Deviation: 5 * ms}, Expectation{RTT: 150 * ms, Deviation: 100 * ms},
 		Expectation{RTT: 3 * time.Second}, Expectation{Past: []time.Duration{5 * ms}},
 		Expectation{RTT: 100 * ms, Past: []time.Duration{30 * ms, 40 * ms, 50 * ms, 300 * ms}},

@@ -42,7 +42,7 @@ func (a *account) begun(id, step int) bool {
 // mayTry says that nothing but a duplicate stood against trying a candidate, or
 // that it had been tried.
 func (a *account) mayTry(id, step int) bool {
-	return a.begun(id, step) || a.found[id].Skip == SkipNone && !a.tooMany(id, step) && a.listed(id, step)
+	return a.begun(id, step) || a.skip(id, step) == SkipNone && !a.tooMany(id, step) && a.listed(id, step)
 }
 
 // ranked is a door in ranked order, and why it stands before the next.
@@ -84,7 +84,7 @@ func (a *account) rankingOf(v view) []ranked {
 }
 
 // standing returns the candidate that stands for each door: the one that has been
-// tried, else one of the best group.
+// tried, else the first of the best group.
 func (a *account) standing(v view) []int {
 	best := map[door]int{}
 	for id := range a.found {
@@ -134,7 +134,7 @@ func (a *account) rank(ids []int, step int) []ranked {
 }
 
 func (a *account) rankGroup(ids []int, step int) []ranked {
-	slices.SortStableFunc(ids, func(x, y int) int { return cmp.Compare(a.found[x].Place, a.found[y].Place) })
+	slices.SortStableFunc(ids, func(x, y int) int { return cmp.Compare(a.place(x, step), a.place(y, step)) })
 	var dests []addrsel.Destination
 	for _, id := range ids {
 		c := &a.found[id]
@@ -146,6 +146,11 @@ func (a *account) rankGroup(ids []int, step int) []ranked {
 		order = append(order, ranked{a.door(ids[p.Index], step), ids[p.Index], p.Reason})
 	}
 	return order
+}
+
+func (a *account) place(id, step int) int {
+	s, _ := a.sight(id, step)
+	return s.place
 }
 
 // group returns a candidate's group. What has been tried keeps its protocol.
