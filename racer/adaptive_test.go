@@ -39,19 +39,23 @@ func TestNothingKnown(t *testing.T) {
 		field               = "options.strategy"
 	)
 	for _, c := range []struct {
-		name  string
-		bases []sched.Basis
-		says  string
+		name       string
+		multiplier float64
+		bases      []sched.Basis
+		says       string
 	}{
-		{"no attempt", nil, ""},
-		{"another strategy", []sched.Basis{sched.BasisConfigured, sched.BasisNone}, ""},
-		{"all known", []sched.Basis{rto, quantile}, ""},
-		{"nothing", []sched.Basis{none}, "adaptive: nothing known, 250 ms used"},
-		{"nothing of three", []sched.Basis{none, none, none}, "adaptive: nothing known, 250 ms used"},
-		{"nothing of the first", []sched.Basis{none, rto}, "adaptive: nothing known for 1 of 2 attempts, 250 ms used for these"},
-		{"nothing of two", []sched.Basis{none, quantile, none}, "adaptive: nothing known for 2 of 3 attempts, 250 ms used for these"},
+		{"no attempt", 0, nil, ""},
+		{"another strategy", 0, []sched.Basis{sched.BasisConfigured, sched.BasisNone}, ""},
+		{"all known", 0, []sched.Basis{rto, quantile}, ""},
+		{"nothing", 0, []sched.Basis{none}, "adaptive: nothing known, 250 ms used"},
+		{"nothing of three", 0, []sched.Basis{none, none, none}, "adaptive: nothing known, 250 ms used"},
+		{"nothing of the first", 0, []sched.Basis{none, rto}, "adaptive: nothing known for 1 of 2 attempts, 250 ms used for these"},
+		{"nothing of two", 0, []sched.Basis{none, quantile, none}, "adaptive: nothing known for 2 of 3 attempts, 250 ms used for these"},
+		{"one for each", 1, []sched.Basis{none}, "adaptive: nothing known, 250 ms used"},
+		{"multiplied", 2, []sched.Basis{none, none}, "adaptive: nothing known, 250 ms used, before the multiplier"},
+		{"multiplied, nothing of one", 1.5, []sched.Basis{none, rto}, "adaptive: nothing known for 1 of 2 attempts, 250 ms used for these, before the multiplier"},
 	} {
-		got := nothingKnown(250*ms, c.bases)
+		got := nothingKnown(&sched.Config{AttemptDelay: 250 * ms, Multiplier: c.multiplier}, c.bases)
 		switch {
 		case c.says == "" && got == nil:
 		case len(got) != 1 || got[0] != (Warning{field, c.says}):
@@ -121,4 +125,49 @@ func TestAdaptiveWarningsStandTogether(t *testing.T) {
 			t.Errorf("warnings are %q", r.Warnings)
 		}
 	})
+}
+
+// What is known of a candidate that another one stands for has no effect, and the
+// result says so: where both are known alike, or nothing goes by it, there is nothing to
+// say. A name that turns out to have that address is no different.
+func TestKnownOfADuplicate(t *testing.T) {
+	const says = "what is known of it has no effect: 192.0.2.1:443 is tried as another candidate's"
+	known := func(endpoint string, rtt time.Duration) CandidateSpec {
+		return CandidateSpec{Endpoint: endpoint, ExpectedRTT: rtt}
+	}
+	plain, near, again := known("192.0.2.1:443", 0), known("192.0.2.1:443", 20*ms), known("one.example:443", 20*ms)
+	for _, c := range []struct {
+		name       string
+		candidates []CandidateSpec
+		options    Options
+		want       []Warning
+	}{
+		{"the second is known", []CandidateSpec{plain, near}, Options{}, []Warning{{"candidates[1]", says}}},
+		{"a name's", []CandidateSpec{plain, again}, Options{}, []Warning{{"candidates[1]", says}}},
+		{"two of them", []CandidateSpec{plain, near, again}, Options{}, []Warning{
+			{"candidates[1]", says + "; nor has it with 1 more of the candidates"},
+		}},
+		{"the first is known", []CandidateSpec{near, plain}, Options{}, nil},
+		{"both are", []CandidateSpec{near, near}, Options{}, nil},
+		{"both are, and differ", []CandidateSpec{near, known("192.0.2.1:443", 30*ms)}, Options{}, []Warning{{"candidates[1]", says}}},
+		{"others are", []CandidateSpec{plain, plain, known("192.0.2.2:443", 20*ms)}, Options{}, nil},
+		{"in vain, as it says", []CandidateSpec{plain, near}, Options{MaxBackups: new(0)}, []Warning{
+			{"candidates[1].expected_rtt", "has no effect: only adaptive and backup attempts go by it"},
+		}},
+		{"adaptive", []CandidateSpec{plain, near}, Options{Strategy: sched.Adaptive, MaxBackups: new(0)}, []Warning{
+			{"options.strategy", "adaptive: nothing known, 250 ms used"}, {"candidates[1]", says},
+		}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			n.resolves("one.example", sched.AAAA, 1*ms, "2001:db8::1")
+			n.resolves("one.example", sched.A, 1*ms, "192.0.2.1")
+			for _, endpoint := range []string{"192.0.2.1:443", "192.0.2.2:443", "[2001:db8::1]:443"} {
+				n.host(endpoint, connects(20*ms))
+			}
+			r, err := n.racer().Race(t.Context(), RaceRequest{Target: Target{Candidates: c.candidates}, Options: c.options})
+			must(t, err)
+			wantWarnings(t, c.name, r.Warnings, c.want)
+		})
+	}
 }

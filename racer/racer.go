@@ -214,7 +214,7 @@ func (e *engine) result() *RaceResult {
 		Options:    e.plan.options,
 		Candidates: e.fold(0),
 	}
-	result.Warnings = append(result.Warnings, nothingKnown(e.plan.cfg.AttemptDelay, e.bases())...)
+	result.Warnings = append(result.Warnings, e.unknown(&e.plan.cfg, e.bases())...)
 	result.Winner = winner(result.Candidates)
 	compareWithWinner(result.Candidates, result.Winner)
 	result.Cost = costOf(result.Candidates)
@@ -281,7 +281,7 @@ func (r *Racer) ResolveAndRank(ctx context.Context, req RankRequest) (*RankResul
 		Candidates: candidates,
 		Schedule:   schedule(race, e.log, candidates),
 	}
-	result.Warnings = append(result.Warnings, nothingKnown(race.AttemptDelay, result.bases())...)
+	result.Warnings = append(result.Warnings, e.unknown(&race, result.bases())...)
 	return result, nil
 }
 
