@@ -9,7 +9,8 @@ import (
 	"github.com/connrace/connrace/racer/sim"
 )
 
-// simRow is a row as JSON. Times that never come are null.
+// simRow is a row as JSON. Times that never come are null, and so is all that there was
+// nothing to measure of.
 type simRow struct {
 	World      string   `json:"world"`
 	Dialer     string   `json:"dialer"`
@@ -20,18 +21,22 @@ type simRow struct {
 	P90        *float64 `json:"p90Ms"`
 	P99        *float64 `json:"p99Ms"`
 	P999       *float64 `json:"p999Ms"`
-	Regret     float64  `json:"regretMs"`
-	SYNs       float64  `json:"synsPerConnect"`
-	InVain     float64  `json:"inVainPerConnect"`
-	HalfOpen   float64  `json:"halfOpenPerConnect"`
+	Regret     *float64 `json:"regretMs"`
+	SYNs       *float64 `json:"synsPerConnect"`
+	InVain     *float64 `json:"inVainPerConnect"`
+	HalfOpen   *float64 `json:"halfOpenPerConnect"`
 }
 
 func simRowOf(r *sim.Row) simRow {
-	return simRow{
-		World: r.World, Dialer: r.Dialer, Worlds: r.Worlds, Impossible: r.Impossible, Failures: r.Failures,
-		P50: finite(r.P50), P90: finite(r.P90), P99: finite(r.P99), P999: finite(r.P999), Regret: milliseconds(r.Regret),
-		SYNs: r.SYNs, InVain: r.InVain, HalfOpen: r.HalfOpen,
+	row := simRow{World: r.World, Dialer: r.Dialer, Worlds: r.Worlds, Impossible: r.Impossible, Failures: r.Failures}
+	if r.Possible() {
+		row.P50, row.P90, row.P99, row.P999 = finite(r.P50), finite(r.P90), finite(r.P99), finite(r.P999)
+		row.Regret = finite(r.Regret)
 	}
+	if r.Connected() {
+		row.SYNs, row.InVain, row.HalfOpen = &r.SYNs, &r.InVain, &r.HalfOpen
+	}
+	return row
 }
 
 func simRows(rows []sim.Row) []simRow {

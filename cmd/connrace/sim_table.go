@@ -54,6 +54,10 @@ func (p *page) rows(name, words string, rows []sim.Row) {
 	if len(rows) == 0 {
 		return
 	}
+	if !rows[0].Possible() {
+		p.heading(name, words, plural(rows[0].Impossible, "world"), "no address works: there is nothing to compare")
+		return
+	}
 	impossible := ""
 	if n := rows[0].Impossible; n > 0 {
 		impossible = fmt.Sprintf("%d more have no address that works", n)
@@ -74,9 +78,17 @@ func (p *page) rows(name, words string, rows []sim.Row) {
 	for _, r := range rows {
 		t.add(text(typed(r.Dialer)), timeCell(r.P50), timeCell(r.P90), timeCell(r.P99), timeCell(r.P999),
 			cell{strconv.Itoa(r.Failures), failColor(int32(r.Failures))}, text(humanDuration(r.Regret)),
-			ratioCell(r.SYNs), ratioCell(r.InVain), ratioCell(r.HalfOpen))
+			costCell(&r, r.SYNs), costCell(&r, r.InVain), costCell(&r, r.HalfOpen))
 	}
 	p.printTable(t)
+}
+
+// costCell is so many for each connection, if there was one.
+func costCell(r *sim.Row, x float64) cell {
+	if !r.Connected() {
+		return text("-")
+	}
+	return ratioCell(x)
 }
 
 func timeCell(d time.Duration) cell {

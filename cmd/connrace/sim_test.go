@@ -74,7 +74,7 @@ func TestSimJSON(t *testing.T) {
 	}
 	for i, want := range []string{"healthy connie", "healthy staggered", "mixed connie", "mixed staggered"} {
 		r := report.Rows[i]
-		if r.World+" "+r.Dialer != want || r.Worlds+r.Impossible != 30 || r.P50 == nil || *r.P50 <= 0 || r.SYNs < 1 {
+		if r.World+" "+r.Dialer != want || r.Worlds+r.Impossible != 30 || r.P50 == nil || *r.P50 <= 0 || r.SYNs == nil || *r.SYNs < 1 {
 			t.Errorf("row %d is %+v, want that of %s", i, r, want)
 		}
 	}
@@ -133,12 +133,40 @@ curl-7.88       4.00   31 ms          4.00   31 ms
 	}
 }
 
-// What never comes is null, and nothing else is.
+// What never comes is null, and what there is nothing to measure of.
 func TestSimNeverIsNull(t *testing.T) {
 	t.Parallel()
-	r := simRowOf(&sim.Row{P50: 1500 * time.Microsecond, P90: time.Second, P99: sim.Never, P999: sim.Never})
-	if r.P50 == nil || *r.P50 != 1.5 || r.P90 == nil || *r.P90 != 1000 || r.P99 != nil || r.P999 != nil {
+	r := simRowOf(&sim.Row{Worlds: 3, Failures: 1, P50: 1500 * time.Microsecond, P90: time.Second, P99: sim.Never, P999: sim.Never})
+	if r.P50 == nil || *r.P50 != 1.5 || r.P90 == nil || *r.P90 != 1000 || r.P99 != nil || r.P999 != nil || r.Regret == nil || r.SYNs == nil {
 		t.Errorf("%+v", r)
+	}
+	r = simRowOf(&sim.Row{Worlds: 3, Failures: 3, P50: sim.Never, Regret: time.Second})
+	if r.P50 != nil || r.Regret == nil || *r.Regret != 1000 || r.SYNs != nil || r.InVain != nil || r.HalfOpen != nil {
+		t.Errorf("without a connection %+v", r)
+	}
+	if r = simRowOf(&sim.Row{World: "dead", Impossible: 3}); r != (simRow{World: "dead", Impossible: 3}) {
+		t.Errorf("where none is possible %+v", r)
+	}
+}
+
+// Where nothing can connect nobody looks perfect, and what never connects is not the
+// cheapest.
+func TestSimOfNoConnection(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	p := &page{style: style{width: 100}}
+	p.rows("dead", "words", []sim.Row{{World: "dead", Dialer: "curl", Impossible: 3}})
+	p.rows("slow", "words", []sim.Row{
+		{World: "slow", Dialer: "curl", Worlds: 2, Failures: 2, P50: sim.Never, P90: sim.Never, P99: sim.Never, P999: sim.Never, Regret: time.Second},
+	})
+	p.writeTo(&b)
+	want := `dead · words · 3 worlds · no address works: there is nothing to compare
+slow · words · 2 worlds
+DIALER  MEDIAN    P90    P99  P99.9  FAILED  REGRET  SYNS  IN VAIN  HALF OPEN
+curl     never  never  never  never       2     1 s     -        -          -
+`
+	if b.String() != want {
+		t.Errorf("it says\n%swant\n%s", &b, want)
 	}
 }
 

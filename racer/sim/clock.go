@@ -24,9 +24,10 @@ type event struct {
 type class uint64
 
 const (
-	news  class = iota // of the network, and the timers of a dialer
-	reply              // to all news of the instant
-	end                // of a run, when nothing happens any more at the instant
+	news   class = iota // of the network, and the timers of a dialer
+	reply               // to all news of the instant
+	kernel              // its timers, which fire a little late and never early
+	end                 // of a run, when nothing happens any more at the instant
 )
 
 // Timer is something that is to happen. It belongs to its run.

@@ -14,7 +14,8 @@ func TestWriteCSV(t *testing.T) {
 			P50: 42571 * time.Microsecond, P90: 160 * ms, P99: Never, P999: Never,
 			Regret: 1500 * time.Microsecond, SYNs: 3.24801, InVain: 0.00004, HalfOpen: 2.18,
 		},
-		{},
+		{World: "slow", Dialer: "impatient", Worlds: 2, Failures: 2, P50: Never, P90: Never, P99: Never, P999: Never, Regret: 7 * ms},
+		{World: "dead", Dialer: "any", Impossible: 3},
 	}
 	var b strings.Builder
 	if err := WriteCSV(&b, rows); err != nil {
@@ -22,7 +23,8 @@ func TestWriteCSV(t *testing.T) {
 	}
 	want := `world,dialer,worlds,impossible,failures,p50_ms,p90_ms,p99_ms,p999_ms,regret_ms,syns_per_connect,in_vain_per_connect,half_open_per_connect
 mixed,"all, at ""once""",9966,34,12,42.571,160.000,inf,inf,1.500,3.2480,0.0000,2.1800
-,,0,0,0,0.000,0.000,0.000,0.000,0.000,0.0000,0.0000,0.0000
+slow,impatient,2,0,2,inf,inf,inf,inf,7.000,,,
+dead,any,0,3,0,,,,,,,,
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

@@ -133,8 +133,12 @@ func labResolution(t *topology.Topology, name string, kind sched.RecordType) (Re
 	switch {
 	case !known || answer == nil:
 		return Resolution{Status: sched.NotFound, Delay: roundTrip}, nil
-	case answer.Then != nil, answer.Truncate, answer.Malformed != "":
-		return Resolution{}, fmt.Errorf("the %s answer for %s is truncated, malformed or changes; a simulated world answers each question alike, and well", kind, name)
+	case answer.Then != nil:
+		return Resolution{}, fmt.Errorf("the %s answer for %s changes (then); a simulated world answers each question alike", kind, name)
+	case answer.Truncate:
+		return Resolution{}, fmt.Errorf("the %s answer for %s is truncated (truncate); a simulated world has no TCP to ask again by", kind, name)
+	case answer.Malformed != "":
+		return Resolution{}, fmt.Errorf("the %s answer for %s is malformed (malformed: %s); say what a resolver makes of it, such as rcode: SERVFAIL", kind, name, answer.Malformed)
 	case answer.Drop:
 		return Resolution{Dropped: true}, nil
 	}

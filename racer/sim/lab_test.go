@@ -201,9 +201,9 @@ func TestWhatNoWorldCanShow(t *testing.T) {
 		"resolver: {loss: 1%}":                "the path to the resolver has jitter or loss; the DNS of a simulated world has no luck",
 		"resolver: {delay: 2ms, jitter: 1ms}": "the path to the resolver has jitter or loss; the DNS of a simulated world has no luck",
 		"resolver: {lose_syn: [1]}":           "the path to the resolver has jitter or loss; the DNS of a simulated world has no luck",
-		"names: {site.example: {A: {addresses: [198.51.100.1], truncate: true}}}":     "the A answer for site.example is truncated, malformed or changes; a simulated world answers each question alike, and well",
-		"names: {site.example: {AAAA: {malformed: noise}}}":                           "the AAAA answer for site.example is truncated, malformed or changes; a simulated world answers each question alike, and well",
-		"names: {site.example: {A: {drop: true, then: {addresses: [198.51.100.1]}}}}": "the A answer for site.example is truncated, malformed or changes; a simulated world answers each question alike, and well",
+		"names: {site.example: {A: {addresses: [198.51.100.1], truncate: true}}}":     "the A answer for site.example is truncated (truncate); a simulated world has no TCP to ask again by",
+		"names: {site.example: {AAAA: {malformed: noise}}}":                           "the AAAA answer for site.example is malformed (malformed: noise); say what a resolver makes of it, such as rcode: SERVFAIL",
+		"names: {site.example: {A: {drop: true, then: {addresses: [198.51.100.1]}}}}": "the A answer for site.example changes (then); a simulated world answers each question alike",
 	} {
 		w, err := FromLab(lab(t, lines), "site.example", 80)
 		if err == nil || err.Error() != want || w.Name != "" {

@@ -14,13 +14,17 @@ import (
 // WriteSVG draws time against cost: a panel for each name of worlds, in it each
 // dialer with its median and its 99th percentile, over the SYNs it sends for a
 // connection. Both axes are logarithmic, that of the cost in what goes beyond the one
-// SYN that each connection needs. A time of Never stands above the others.
+// SYN that each connection needs. A time of Never stands above the others. What has
+// never connected is left out, for it has no cost.
 //
 // It is drawn by hand, for a plotting library would be half as large again as the
 // whole program.
 func WriteSVG(to io.Writer, rows []Row) error {
 	panels := panelsOf(rows)
 	height := 0
+	if len(panels) == 0 {
+		height = frameTop
+	}
 	for i := range panels {
 		height += panels[i].height()
 	}
@@ -28,6 +32,9 @@ func WriteSVG(to io.Writer, rows []Row) error {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="%d">`+"\n",
 		panelWidth, height, panelWidth, height, fontSize)
 	b.WriteString(`<rect width="100%" height="100%" fill="white"/>` + "\n")
+	if len(panels) == 0 {
+		text(&b, frameLeft, 22, "start", "black", "no connection in any world: there is nothing to draw")
+	}
 	top := 0
 	for i := range panels {
 		panels[i].draw(&b, top)
@@ -74,7 +81,7 @@ func panelsOf(rows []Row) []panel {
 	var panels []panel
 	at := make(map[string]int)
 	for _, r := range rows {
-		if r.Worlds == r.Failures {
+		if !r.Connected() {
 			continue // no connection: it has no cost
 		}
 		i, known := at[r.World]

@@ -17,6 +17,7 @@ import (
 type picture struct {
 	Width  float64 `xml:"width,attr"`
 	Height float64 `xml:"height,attr"`
+	Words  string  `xml:"text"` // outside of the panels
 	Panels []struct {
 		Transform string `xml:"transform,attr"`
 		Circles   []struct {
@@ -111,6 +112,14 @@ func TestPicture(t *testing.T) {
 	}
 	if slices.Contains(words(1), "never") || slices.Contains(words(1), "hopeless") {
 		t.Errorf("in panel b there is %q", words(1))
+	}
+}
+
+// Where nothing has connected there is a picture that says so.
+func TestPictureOfNothing(t *testing.T) {
+	p := drawing(t, []Row{{World: "dead", Dialer: "any", Impossible: 3}, {World: "slow", Dialer: "any", Worlds: 1, Failures: 1}})
+	if len(p.Panels) != 0 || p.Height <= 0 || !strings.HasPrefix(p.Words, "no connection") {
+		t.Errorf("%+v", p)
 	}
 }
 

@@ -39,6 +39,14 @@ const (
 	noRoute
 )
 
+// class is that of the network's news, or that of a timer.
+func (e kernelEvent) class() class {
+	if e == sendSYN || e == giveUp {
+		return kernel
+	}
+	return news
+}
+
 // Connect begins to connect: the SYN leaves now, and the kernel repeats it. done
 // is called at most once, and never before Connect has returned: with nil when the
 // connection is established, else with a syscall.Errno: ECONNREFUSED, EHOSTUNREACH
@@ -149,7 +157,7 @@ func (s *Socket) travel() {
 }
 
 func (s *Socket) schedule(at time.Duration, what kernelEvent) *Timer {
-	t := s.host.clock.schedule(at, news, s.host)
+	t := s.host.clock.schedule(at, what.class(), s.host)
 	t.socket, t.what = s, what
 	return t
 }

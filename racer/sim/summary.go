@@ -19,19 +19,25 @@ type Row struct {
 	Failures   int // how many of Worlds brought no connection
 
 	// Times to connect, from the beginning, DNS included, of all Worlds; nearest
-	// rank. A failure took Never.
+	// rank. A failure took Never. Meaningless, as is Regret, without any: see Possible.
 	P50, P90, P99, P999 time.Duration
 
 	// Regret is the time to connect beyond that of the oracle, on average. A failure
 	// counts as if the connection had come when the caller's patience ended.
 	Regret time.Duration
 
-	// What each connection cost, on average, in all Worlds together; 0 if there is
-	// none.
+	// What each connection cost, on average, in all Worlds together. Meaningless if
+	// there is none: see Connected.
 	SYNs     float64 // that left, repeats included
 	InVain   float64 // connections that were established and of no use
 	HalfOpen float64 // likewise, from the backend's point of view only: Result.HalfOpen
 }
+
+// Possible says that there was a world in which a connection is.
+func (row *Row) Possible() bool { return row.Worlds > 0 }
+
+// Connected says that there was a connection.
+func (row *Row) Connected() bool { return row.Worlds > row.Failures }
 
 // Never is the time of what does not happen.
 const Never = time.Duration(math.MaxInt64)
@@ -90,10 +96,10 @@ func (row *Row) times(times []time.Duration) {
 }
 
 func (row *Row) costs(c cost) {
-	if row.Worlds > 0 {
+	if row.Possible() {
 		row.Regret = c.regret / time.Duration(row.Worlds)
 	}
-	if connected := float64(row.Worlds - row.Failures); connected > 0 {
+	if connected := float64(row.Worlds - row.Failures); row.Connected() {
 		row.SYNs = float64(c.syns) / connected
 		row.InVain = float64(c.inVain) / connected
 		row.HalfOpen = float64(c.halfOpen) / connected
