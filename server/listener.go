@@ -64,13 +64,22 @@ type trackedConn struct {
 	open *connections
 }
 
+// piece is what is written at a time: of 32 KiB at once, as gRPC would, nobody could tell
+// how much of it a slow client has taken.
+const piece = 4 << 10
+
 // Write notes that something was taken.
-func (c *trackedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if n > 0 {
-		c.open.taken.Store(int64(time.Since(begun)))
+func (c *trackedConn) Write(b []byte) (n int, err error) {
+	for {
+		var wrote int
+		wrote, err = c.Conn.Write(b[n:min(n+piece, len(b))])
+		if n += wrote; wrote > 0 {
+			c.open.taken.Store(int64(time.Since(begun)))
+		}
+		if err != nil || n == len(b) {
+			return n, err
+		}
 	}
-	return n, err
 }
 
 func (c *trackedConn) Close() error {

@@ -51,7 +51,7 @@ func TestClientThatCannotBeAccepted(t *testing.T) {
 	}
 }
 
-// slow is the connection of a client that takes 400 KB a second.
+// slow is the connection of a client that takes 100 KB a second.
 type slow struct{ net.Conn }
 
 func (s slow) Read(b []byte) (int, error) {

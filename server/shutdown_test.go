@@ -182,9 +182,9 @@ func TestShutdownCutsOffWhenItsTimeIsUp(t *testing.T) {
 			over := make(chan error, 1)
 			go func() { over <- call(patient(t), d) }()
 			eventually(t, "it has begun", func() bool { return len(dns.Log()) > 0 })
+			before := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), bound)
 			defer cancel()
-			before := time.Now()
 			if cut := d.Shutdown(ctx); !cut {
 				t.Error("the shutdown says that it has cut nothing off")
 			}
@@ -255,15 +255,16 @@ func TestShutdownDoesNotWaitForADeafWatcher(t *testing.T) {
 			if took := time.Since(before); took > 4*time.Second { // of patience, which is 20s
 				t.Errorf("the shutdown took %v more", took)
 			}
-			var reasons []any
+			var reasons []string
 			for _, line := range r.log.lines(t, "finished call") {
-				reasons = append(reasons, line["grpc.method"], line["reason"])
+				reasons = append(reasons, fmt.Sprint(line["grpc.method"], " ", line["reason"]))
 			}
-			if want := []any{"WatchProbe", "SHUTTING_DOWN", "Race", nil}; interval > time.Second && !slices.Equal(reasons, want) {
-				t.Errorf("the log has %v, want %v", reasons, want)
+			if interval < time.Second {
+				slices.Sort(reasons) // the watch is cut off when it has taken nothing for long, whatever the race does
+				slices.Reverse(reasons)
 			}
-			if want := []any{"Race", nil, "WatchProbe", "SHUTTING_DOWN"}; interval < time.Second && !slices.Equal(reasons, want) {
-				t.Errorf("the log has %v, want %v", reasons, want)
+			if want := []string{"WatchProbe SHUTTING_DOWN", "Race <nil>"}; !slices.Equal(reasons, want) {
+				t.Errorf("the log has %q, want %q", reasons, want)
 			}
 		})
 	}
