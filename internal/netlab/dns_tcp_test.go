@@ -267,6 +267,7 @@ func TestDNSBoundsItsConnections(t *testing.T) {
 	d := startDNS(t, any0(t, v4))
 	d.Set("one.example", netlab.Answers{A: netlab.Answer{Addrs: addrs("192.0.2.1")}})
 	const room = 1000
+	needDescriptors(t, 2*room+100)
 	query := message("one.example.", dnsmessage.TypeA)
 	all := make([]*stream, room)
 	for i := range all {
@@ -295,6 +296,17 @@ func TestDNSBoundsItsConnections(t *testing.T) {
 		return answered
 	})
 	all[room-1].ask(query)
+}
+
+// needDescriptors skips the test where a process may have less. Go has raised the soft
+// limit to the hard one.
+func needDescriptors(t *testing.T, n uint64) {
+	t.Helper()
+	var limit syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	if limit.Cur < n {
+		t.Skipf("SKIPPED: it takes %d descriptors, and there may be %d; raise the hard limit (ulimit -Hn)", n, limit.Cur)
+	}
 }
 
 // A client that reads no answers is not listened to for ever.

@@ -30,8 +30,9 @@ type relay struct {
 	sides    [2]socket // by Side
 	control  control
 
-	// woke is when the relay woke up last, and offset what the monotonic clock is
-	// ahead of the real-time clock, as far as is known.
+	// asleep is when the relay last went to sleep, woke when it woke up from that, and
+	// offset what the monotonic clock is ahead of the real-time clock, as far as is known.
+	asleep time.Duration
 	woke   time.Duration
 	offset time.Duration
 
@@ -95,7 +96,9 @@ func (r *relay) wait() error {
 	if r.emulator == nil { // frames have to wait for it
 		fds = fds[2:]
 	}
-	_, err := unix.Ppoll(fds, r.timeout(), nil)
+	limit := r.timeout()
+	r.asleep = monotonic()
+	_, err := unix.Ppoll(fds, limit, nil)
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return os.NewSyscallError("ppoll", err)
 	}
@@ -141,7 +144,7 @@ func (r *relay) receive() error {
 		s := &r.sides[from]
 		for range batch {
 			if !s.ready {
-				s.empty = r.woke
+				s.empty = r.asleep // and not woke: since the kernel looked, others may have had the core
 				break
 			}
 			if err := r.receiveOne(from); err != nil {

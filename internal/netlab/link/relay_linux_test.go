@@ -147,3 +147,35 @@ func TestClock(t *testing.T) {
 		t.Error("times are not as far apart as they were")
 	}
 }
+
+// A relay that had no core between its look at the sockets and that at the clocks goes
+// by the kernel all the same: a frame that came meanwhile is no later for it.
+func TestPreemptedAfterTheLook(t *testing.T) {
+	ours, theirs := newWires(unix.SOCK_SEQPACKET)
+	defer ours.close()
+	defer theirs.close()
+	for _, f := range theirs {
+		wantNil(t, prepare(f))
+	}
+	r := newRelay(int(theirs[Client].Fd()), int(theirs[Server].Fd()), -1)
+	r.emulator = New(Config{Router4: router4, Router6: router6})
+	wantNil(t, r.emulator.Set(server4, Path{}))
+	ours.send(t, Server, tcp(server4, "SA").reversed().frame())
+	wantNil(t, r.wait()) // and sees nothing of the client's
+	sent := ours.send(t, Client, tcp(server4, "S").frame())
+	after := monotonic()
+	time.Sleep(100 * ms)
+	r.woke = monotonic()
+	wantNil(t, r.receive())
+	wantNil(t, r.wait())
+	wantNil(t, r.receive())
+	packets, _ := r.emulator.Packets(monotonic())
+	if len(packets) != 2 {
+		t.Fatalf("the log is %+v", packets)
+	}
+	for _, p := range packets {
+		if p.By == Client && (p.Sent < sent-ms || p.Sent > after+50*ms) {
+			t.Errorf("it was sent between %v and %v, and the log has %v later", sent, after, p.Sent-after)
+		}
+	}
+}

@@ -176,7 +176,7 @@ const patience = 20 * time.Second
 // copied is this binary where anybody can run it. It is written before the first
 // fork: a child that still has the descriptor would keep it from being run.
 var copied = sync.OnceValues(func() (path string, err error) {
-	dir, err := os.MkdirTemp("", "netlabtest")
+	dir, err := os.MkdirTemp("/tmp", "netlabtest") // TMPDIR may be one's own
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +188,10 @@ var copied = sync.OnceValues(func() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return path, os.WriteFile(path, self, 0o755)
+	if err := os.WriteFile(path, self, 0o755); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, 0o755) // whatever the umask
 })
 
 // program is this binary in a role.
@@ -198,7 +201,8 @@ func program(t *testing.T, role string, args ...string) *exec.Cmd {
 	wantNil(t, err)
 	cmd := exec.Command(path, args...)
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, "GORACE=atexit_sleep_ms=0") // or it waits a second at its end
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "TMPDIR=/tmp", // which is anybody's
+		"GORACE=atexit_sleep_ms=0") // or it waits a second at its end
 	cmd.WaitDelay = patience
 	return cmd
 }
