@@ -358,7 +358,7 @@ func TestWinnerEndsTheWait(t *testing.T) {
 func TestOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		n.limits = Limits{InFlight: 1, Waiting: 2}
+		n.limits = Limits{InFlight: 1, Waiting: 1}
 		r := n.racer()
 		done := occupied(t, n, r, 3, 400*ms) // one flies, two wait
 		n.host(first, connects(20*ms))

@@ -58,15 +58,18 @@ func toStatus(err error) error {
 	return internalError()
 }
 
-// overloadedError says when to come back, and which budget is used up.
+// overloadedError says when to come back, which budget is used up, and by whom.
 func overloadedError(overloaded *racer.OverloadedError) error {
-	budget := overloaded.Budget.String()
+	budget, whose, attempts := overloaded.Budget.String(), "other_callers", "attempts of other callers"
+	if overloaded.Own {
+		whose, attempts = "this_caller", "attempts of this caller"
+	}
 	return detailed(codes.ResourceExhausted,
-		fmt.Sprintf("too many attempts wait for this daemon's budget %s; try again in %v, or ask another daemon", budget, overloaded.RetryAfter.Round(10*time.Millisecond)),
-		&errdetails.ErrorInfo{Reason: reasonOverloaded, Domain: domain, Metadata: map[string]string{"budget": budget}},
+		fmt.Sprintf("too many %s wait for this daemon's budget %s; try again in %v, or ask another daemon", attempts, budget, overloaded.RetryAfter.Round(10*time.Millisecond)),
+		&errdetails.ErrorInfo{Reason: reasonOverloaded, Domain: domain, Metadata: map[string]string{"budget": budget, "whose": whose}},
 		&errdetails.RetryInfo{RetryDelay: durationpb.New(overloaded.RetryAfter)},
 		&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{
-			Subject: "budget:" + budget, Description: "attempts that wait for " + budget + " have taken all places in line",
+			Subject: "budget:" + budget, Description: attempts + " that wait for " + budget + " have taken the places in line that this call could have",
 		}}})
 }
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,13 +59,13 @@ func overload(t *testing.T, budget string, limits racer.Limits) {
 		return err
 	}
 	eventually(t, "the daemon is overloaded", func() bool { return refusal() != nil })
-	saysOverloaded(t, refusal(), budget)
+	saysOverloaded(t, refusal(), budget, "this_caller")
 	_, err := d.rpc.Race(ctx, &connracev1.RaceRequest{Target: denied, Share: true, CallerKey: "another"})
-	saysOverloaded(t, err, budget)
+	saysOverloaded(t, err, budget, "other_callers")
 	_, err = d.rpc.Probe(ctx, &connracev1.ProbeRequest{Target: denied})
-	saysOverloaded(t, err, budget)
+	saysOverloaded(t, err, budget, "this_caller")
 	_, err = watch(t, d, &connracev1.WatchProbeRequest{Target: denied}).Recv()
-	saysOverloaded(t, err, budget)
+	saysOverloaded(t, err, budget, "this_caller")
 	// What is wrong is said all the same, and ranking starts nothing.
 	_, err = d.rpc.Race(ctx, &connracev1.RaceRequest{})
 	violates(t, err, wrong("target"))
@@ -82,12 +83,15 @@ func overload(t *testing.T, budget string, limits racer.Limits) {
 	waited(t, o.reply, budget)
 }
 
-// saysOverloaded wants when to come back, and which budget is used up.
-func saysOverloaded(t *testing.T, err error, budget string) {
+// saysOverloaded wants when to come back, which budget is used up, and by whom.
+func saysOverloaded(t *testing.T, err error, budget, whose string) {
 	t.Helper()
 	st, info := refusedBecause(t, err, codes.ResourceExhausted, "OVERLOADED")
-	if info.GetMetadata()["budget"] != budget {
-		t.Errorf("the ErrorInfo is %v, want the budget %s", info, budget)
+	if m := info.GetMetadata(); m["budget"] != budget || m["whose"] != whose {
+		t.Errorf("the ErrorInfo is %v, want the budget %s of %s", info, budget, whose)
+	}
+	if words := strings.ReplaceAll(whose, "_", " "); !strings.Contains(st.Message(), "too many attempts of "+words+" wait") {
+		t.Errorf("it says %q", st.Message())
 	}
 	retry := detail[*errdetails.RetryInfo](t, st).GetRetryDelay().AsDuration()
 	if retry < 100*time.Millisecond || retry > 30*time.Second {

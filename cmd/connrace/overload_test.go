@@ -41,7 +41,7 @@ func TestOverloaded(t *testing.T) {
 			run(ctx, []string{"race", silent, "--first-byte", "--attempt-timeout", "1m", "--timeout", "1m", "--max-backups", "0", "--server", at}, io.Discard, io.Discard)
 		})
 	}
-	want := regexp.MustCompile(`^connrace: the daemon at unix:.*: too many attempts wait for this daemon's budget in_flight; try again in \d.*s, or ask another daemon\n$`)
+	want := regexp.MustCompile(`^connrace: the daemon at unix:.*: too many attempts of this caller wait for this daemon's budget in_flight; try again in \d.*s, or ask another daemon\n$`)
 	const patience = 20 * time.Second
 	for deadline := time.Now().Add(patience); ; {
 		var told bytes.Buffer

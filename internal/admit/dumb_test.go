@@ -33,7 +33,8 @@ type dumbAttempt struct {
 	to       netip.AddrPort
 	held     bool
 	turn     int
-	number   int  // 0: it did not wait
+	number   int // 0: it did not wait
+	why      sched.DeferReason
 	keeps    int  // its caller's turn that it keeps; 0: none
 	missed   bool // it lacked only a place of its caller when that turn had come
 }
@@ -235,6 +236,7 @@ func (d *dumbRoom) order(a, b *dumbAttempt) int {
 func (d *dumbRoom) ask(caller string, race, id int, to netip.AddrPort) sched.DeferReason {
 	a := &dumbAttempt{caller: caller, race: race, id: id, to: netip.AddrPortFrom(to.Addr().Unmap(), to.Port())}
 	why := d.forbids(a)
+	a.why = why
 	if why == 0 {
 		d.take(a)
 	} else {
@@ -269,7 +271,21 @@ func (d *dumbRoom) drop(race int, which func(id int) bool) {
 	d.grantAll()
 }
 
-// refuses says whether a race of a caller would be one too many.
-func (d *dumbRoom) refuses(caller string) bool {
-	return d.waiting(caller) >= cmp.Or(d.limits.Waiting, DefaultWaiting)-d.waiting("")
+// refuses says whether a race of a caller would be one too many, and whether others than
+// the caller are more to blame. Of each of these at most a quarter of the places counts.
+func (d *dumbRoom) refuses(caller string) (refused, byOthers bool) {
+	places := cmp.Or(d.limits.Waiting, DefaultWaiting)
+	others := 0
+	for other := range d.callerTurn {
+		if other != caller {
+			others += min(d.waiting(other), max(places/4, 1))
+		}
+	}
+	own := d.waiting(caller)
+	return own >= places-others-own, others > own
+}
+
+// waitFor counts the attempts that wait because of why, of a caller or of all others.
+func (d *dumbRoom) waitFor(why sched.DeferReason, caller string, others bool) int {
+	return d.count(func(a *dumbAttempt) bool { return !a.held && a.why == why && (a.caller != caller) == others })
 }

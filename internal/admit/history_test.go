@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/connrace/connrace/racer/sched"
 )
 
 // choose returns one of 0 to n-1.
@@ -30,6 +32,7 @@ type history struct {
 	start   time.Time
 	races   map[int]*playedRace // those that have not left
 	entered int
+	refused int
 	started []start
 	reasons [reasons]int // given
 	log     []string
@@ -193,7 +196,8 @@ func (h *history) enter() {
 	race, err := h.room.Enter(caller, func(id int) { h.onGranted(played, id) })
 	h.logf("race %d of %s enters: %v", number, caller, err)
 	overloaded, refused := errors.AsType[*OverloadedError](err)
-	if refused != h.dumb.refuses(caller) || refused != (err != nil) {
+	wantRefused, byOthers := h.dumb.refuses(caller)
+	if refused != wantRefused || refused != (err != nil) {
 		h.fatalf("race %d of %s: error is %v, refused by the dumb room is %v", number, caller, err, !refused)
 	}
 	if !refused {
@@ -201,8 +205,15 @@ func (h *history) enter() {
 		h.races[number] = played
 		return
 	}
-	if overloaded.Budget == 0 || overloaded.RetryAfter < MinRetryAfter || overloaded.RetryAfter > MaxRetryAfter {
-		h.fatalf("refused with %+v", overloaded)
+	h.refused++
+	if overloaded.Own == byOthers || overloaded.RetryAfter < MinRetryAfter || overloaded.RetryAfter > MaxRetryAfter {
+		h.fatalf("refused with %+v, because of others is %v", overloaded, byOthers)
+	}
+	for why := range sched.DeferReason(reasons) {
+		named := h.dumb.waitFor(overloaded.Budget, caller, byOthers)
+		if n := h.dumb.waitFor(why, caller, byOthers); n > named || named == 0 {
+			h.fatalf("refused with %+v, for which %d wait, and %d for %v", overloaded, named, n, why)
+		}
 	}
 }
 
@@ -403,13 +414,14 @@ func (n *node) wellFormed() error {
 // every grant.
 func TestRoomAgreesWithADumbOne(t *testing.T) {
 	var asked [reasons]int
-	served, missed := 0, 0
+	served, missed, refused := 0, 0, 0
 	for seed := range uint64(2000) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 8))
 			h := play(t, random.IntN, 20+random.IntN(130))
 			served += len(h.granted)
 			missed += len(h.witness.missed)
+			refused += h.refused
 			for why, n := range h.reasons {
 				asked[why] += n
 			}
@@ -418,8 +430,8 @@ func TestRoomAgreesWithADumbOne(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	t.Logf("%d were granted in line, %d missed their turn for want of a caller's place; asked, by answer: %v", served, missed, asked)
-	if served < 10_000 || missed < 50 || slices.Min(asked[:]) < 100 {
+	t.Logf("%d were granted in line, %d missed their turn for want of a caller's place, %d races were refused; asked, by answer: %v", served, missed, refused, asked)
+	if served < 10_000 || missed < 50 || refused < 100 || slices.Min(asked[:]) < 100 {
 		t.Error("the histories are too tame to prove anything")
 	}
 }

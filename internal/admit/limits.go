@@ -49,9 +49,9 @@ type Limits struct {
 	PrefixPerSecond int
 	// Waiting is how many attempts may wait at the same time: when a race comes in
 	// while its caller has as many waiting as places are still free, it is refused.
-	// So a caller alone gets half of the places, and each of n callers 1/(n+1) of
-	// them: there are some left for a caller that has none. Races that are in may go
-	// beyond it. 0: 10,000.
+	// So a caller alone gets half of the places. Races that are in may go beyond it,
+	// but other callers lose at most a quarter of the places to one: there are some
+	// left for a caller that has none, until four have that much. 0: 10,000.
 	Waiting int
 }
 

@@ -13,9 +13,11 @@ type Room struct {
 	mu                sync.Mutex
 	start             time.Time
 	places            int // Limits.Waiting
+	share             int // shareOf these
 	quotas            [scopes]quota
 	inFlight, waiting int
 	waitingFor        [reasons]int
+	taken             int // places that those who wait take from others: of each caller at most share
 
 	whole        meter
 	callers      map[string]*caller
@@ -51,6 +53,7 @@ type caller struct {
 	forEldest  gate           // where the eldest waits for the caller's budget when it keeps its turn
 	waiting    int
 	waitingFor [reasons]int
+	pulse      pulse
 }
 
 // attempt is one that is in flight or waits.
@@ -71,7 +74,7 @@ type attempt struct {
 // any. 0: not known, no limit.
 func New(limits Limits, descriptors int) *Room {
 	r := &Room{
-		start: time.Now(), places: limits.waiting(), quotas: limits.quotas(descriptors),
+		start: time.Now(), places: limits.waiting(), share: shareOf(limits.waiting()), quotas: limits.quotas(descriptors),
 		callers: map[string]*caller{}, destinations: map[netip.AddrPort]*meter{},
 		prefixes: map[netip.Prefix]*meter{}, branches: map[branch]*node{},
 	}
@@ -131,7 +134,6 @@ func (r *Room) serve(a *attempt, now time.Duration) {
 	r.withdraw(a, now)
 	c := a.race.caller
 	c.served = max(c.served, a.key.turn)
-	r.pulse.beat(now)
 	r.grant(a, now)
 	a.race.granted(a.id)
 }
@@ -168,6 +170,7 @@ func (r *Room) await(a *attempt, why sched.DeferReason, now time.Duration) {
 		r.pulse.begin(now)
 	}
 	if c.waiting == 0 {
+		c.pulse.begin(now)
 		r.goToEnd(c)
 	}
 	if race.waiting == 0 {
@@ -187,6 +190,8 @@ func (r *Room) await(a *attempt, why sched.DeferReason, now time.Duration) {
 func (r *Room) withdraw(a *attempt, now time.Duration) {
 	r.quit(a)
 	r.count(a, -1)
+	r.pulse.beat(now)
+	a.race.caller.pulse.beat(now)
 	r.succeed(a, now)
 }
 
@@ -194,7 +199,9 @@ func (r *Room) count(a *attempt, n int) {
 	c := a.race.caller
 	r.waiting += n
 	r.waitingFor[a.why] += n
+	r.taken -= min(c.waiting, r.share)
 	c.waiting += n
+	r.taken += min(c.waiting, r.share)
 	c.waitingFor[a.why] += n
 	a.race.waiting += n
 }

@@ -1,7 +1,6 @@
 package admit
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -420,126 +419,6 @@ func TestProgrammersErrorsPanic(t *testing.T) {
 			wrong(v)
 		})
 	}
-}
-
-func TestOverload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(t, Limits{InFlight: 1, Waiting: 6})
-		a, b, c := g.enter("a", "a"), g.enter("b", "b"), g.enter("c", "c")
-		refused := func(caller string) *OverloadedError {
-			t.Helper()
-			v, err := g.room.Enter(caller, nil)
-			overloaded, ok := errors.AsType[*OverloadedError](err)
-			if !ok || v != nil {
-				t.Fatalf("Enter(%q) = %v, %v", caller, v, err)
-			}
-			return overloaded
-		}
-		g.ask(a, 0, here, 0)
-		g.ask(a, 1, here, sched.DeferInFlight)
-		g.ask(a, 2, here, sched.DeferInFlight)
-		g.enter("a", "a") // 2 of its own wait, 4 places are free
-		g.ask(a, 3, here, sched.DeferInFlight)
-		refused("a") // 3 and 3
-		g.enter("b", "b")
-		g.ask(b, 0, here, sched.DeferInFlight)
-		g.enter("b", "b") // 1 and 2
-		g.ask(b, 1, here, sched.DeferInFlight)
-		refused("b")      // 2 and 1
-		g.enter("c", "c") // 0 and 1
-		g.ask(c, 0, here, sched.DeferInFlight)
-		refused("d") // 0 and 0: all places are taken
-
-		time.Sleep(2 * time.Second)
-		a.Done(0)
-		g.see("2s a:1") // the line moves on by one in 2 s
-		if err := refused("a"); err.RetryAfter != 4*time.Second || err.Budget != sched.DeferInFlight {
-			t.Errorf("%+v, want 4 s: two more of 2 + 5 are too many", err)
-		}
-		time.Sleep(time.Second)
-		a.Done(1)
-		g.see("3s b:0") // 2 s, and an eighth of the way to 1 s
-		if err := refused("a"); err.RetryAfter != 1875*time.Millisecond {
-			t.Errorf("%+v, want 1.875 s: one of 2 + 4 is too many", err)
-		}
-		time.Sleep(time.Minute)
-		if err := refused("a"); err.RetryAfter != MaxRetryAfter {
-			t.Errorf("%+v, want the most: nothing has moved for a minute", err)
-		}
-		b.Done(0)
-		g.enter("a", "a")
-	})
-}
-
-func TestOverloadNamesTheCallersOwnBudget(t *testing.T) {
-	g := newGuests(t, Limits{CallerInFlight: 2, DestinationInFlight: 1, Waiting: 6})
-	a, b := g.enter("a", "a"), g.enter("b", "b")
-	g.ask(a, 0, here, 0)
-	g.ask(a, 1, here, sched.DeferDestinationInFlight)
-	g.ask(a, 2, here, sched.DeferDestinationInFlight)
-	g.ask(b, 0, nextDoor, 0)
-	g.ask(b, 1, elsewhere, 0)
-	for id := range 3 {
-		g.ask(b, 2+id, elsewhere, sched.DeferCallerInFlight)
-	}
-	for caller, want := range map[string]sched.DeferReason{"a": sched.DeferDestinationInFlight, "b": sched.DeferCallerInFlight} {
-		_, err := g.room.Enter(caller, nil)
-		if overloaded, ok := errors.AsType[*OverloadedError](err); !ok || overloaded.Budget != want {
-			t.Errorf("Enter(%q): %v, want %v", caller, err, want)
-		}
-	}
-	g.enter("c", "c")
-}
-
-// TestTimeWithoutALineMeansNothing: a quiet minute says nothing of how fast the next
-// line moves.
-func TestTimeWithoutALineMeansNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(t, Limits{InFlight: 1, Waiting: 4})
-		v := g.enter("a", "v")
-		g.ask(v, 0, here, 0)
-		g.ask(v, 1, here, sched.DeferInFlight)
-		time.Sleep(2 * time.Second)
-		v.Done(0)
-		time.Sleep(time.Minute)
-		g.ask(v, 2, here, sched.DeferInFlight)
-		g.ask(v, 3, here, sched.DeferInFlight)
-		_, err := g.room.Enter("a", nil)
-		if overloaded, ok := errors.AsType[*OverloadedError](err); !ok || overloaded.RetryAfter != 2*time.Second {
-			t.Errorf("%v, want 2 s", err)
-		}
-	})
-}
-
-// TestRetryAfterFollowsTheRate: nothing was served yet, and the rate says how long it
-// will take.
-func TestRetryAfterFollowsTheRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(t, Limits{CallerPerSecond: 2, Waiting: 4})
-		a, b := g.enter("a", "a"), g.enter("b", "b")
-		for id := range 12 {
-			g.ask(a, id, here, []sched.DeferReason{0, sched.DeferCallerRate}[id/8])
-		}
-		g.ask(b, 0, here, 0)
-		_, err := g.room.Enter("a", nil)
-		want := OverloadedError{Budget: sched.DeferCallerRate, RetryAfter: 2500 * time.Millisecond}
-		if overloaded, ok := errors.AsType[*OverloadedError](err); !ok || *overloaded != want {
-			t.Fatalf("%v, want %v", err, &want)
-		}
-		if text := "too many attempts wait for caller_rate; retry in 2.5s"; err.Error() != text {
-			t.Errorf("%q, want %q", err, text)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(t, Limits{InFlight: 1, Waiting: 1})
-		v := g.enter("a", "a")
-		g.ask(v, 0, here, 0)
-		g.ask(v, 1, here, sched.DeferInFlight)
-		_, err := g.room.Enter("b", nil)
-		if overloaded, ok := errors.AsType[*OverloadedError](err); !ok || overloaded.RetryAfter != MinRetryAfter {
-			t.Errorf("%v, want the least: nothing is known", err)
-		}
-	})
 }
 
 // TestOvertaking: of n callers that keep one place in constant demand, nobody waits
