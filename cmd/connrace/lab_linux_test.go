@@ -160,7 +160,7 @@ func TestLabLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.json")
 	// With long delays the order is the same on a busy machine.
 	r := lab(t, "-q", "--log", path, example("six-addresses.yaml"), "--",
-		self(t), "race", "site.example:80", "--resolution-delay", "2s", "--attempt-delay", "1s")
+		self(t), "race", "site.example:80", "--resolution-delay", "2s", "--attempt-delay", "1s", "--max-backups", "0")
 	if r.code != exitOK {
 		t.Fatalf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
