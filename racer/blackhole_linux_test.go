@@ -1,6 +1,7 @@
 package racer
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -88,6 +89,24 @@ func sequentialPastABlackHole(t *testing.T, watch *netlabtest.Watch) {
 	watch.Near("the second attempt after the first", won.Start-hole.Start, limit)
 	if hole.Duration() < limit {
 		t.Errorf("the black hole was given up after %v", hole.Duration())
+	}
+}
+
+// Of an attempt that goes on, a caller who can't wait is told how often its SYN was
+// lost, also where others share the race.
+func TestLostSYNsOfAPendingAttempt(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.SetPath(here4, link.Path{State: link.Blackhole}))
+	for _, share := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), 1300*ms)
+		defer cancel()
+		r, err := w.racer.Race(ctx, RaceRequest{Target: at80Each(here4), Share: share, Options: Options{MaxBackups: new(0)}})
+		must(t, err)
+		checkRace(t, r)
+		a := r.Candidates[0].Attempts[0]
+		if a.Outcome != sched.OutcomeRunning || a.Kernel.SYNRepeats < 1 || a.Local.Port() == 0 {
+			t.Errorf("share %t: after %v it is %s, %+v from %s", share, r.Duration, a.Outcome, a.Kernel, a.Local)
+		}
 	}
 }
 

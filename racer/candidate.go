@@ -77,7 +77,7 @@ type Attempt struct {
 	Noticed  time.Duration  // since Run.Start: when this process learned that TCP was up; 0: then
 	Kernel   sched.Kernel   // what the operating system knows of it
 	Stages   *sched.Stages  // what the stages beyond TCP brought; nil: there were none
-	Local    netip.AddrPort // the local end; zero when it did not connect
+	Local    netip.AddrPort // the local end; zero: not known
 	Outcome  sched.Outcome  // its one final one
 	// Failure says why it failed or timed out. It is set also when the attempt
 	// connected in the instant its time was up (OutcomeConnectedLate).

@@ -225,6 +225,7 @@ func TestNoRouteAtAllIsThisHostsTrouble(t *testing.T) {
 	for _, forbidden := range []sched.Failure{
 		{Type: "host_unreachable", Errno: "EHOSTUNREACH", Fault: sched.FaultPath},
 		{Type: "access_denied", Errno: "EACCES"},
+		{Type: "invalid_argument", Errno: "EINVAL", Fault: sched.FaultHost, Text: "the operating system refuses this address"}, // a blackhole
 	} {
 		if got := blamed(0, forbidden); got.Fault != sched.FaultHost || got.Type != forbidden.Type || !strings.Contains(got.Text, "ip route get") {
 			t.Errorf("without a source it is %+v", got)

@@ -111,15 +111,29 @@ func (r *Racer) recycle(e *engine) {
 	if cap(e.log) > mostKept {
 		return
 	}
-	if !e.plan.manner.criterion.IsTCP() {
-		e.peers.Clear()
-	}
+	e.forget()
 	e.plan, e.visit, e.attempts, e.turn, e.deferred, e.told = nil, nil, nil, nil, nil, false
 	e.known, e.started, e.log, e.facts = e.known[:0], e.started[:0], e.log[:0], e.facts[:0]
 	e.order, e.events, e.actions, e.wanted = e.order[:0], e.events[:0], e.actions[:0], nil
-	e.inbox.forget()
 	e.end, e.took = sched.EndNone, 0
 	r.engines.Put(e)
+}
+
+// forget lets go of what the race has brought, which lives on if nothing but the memory
+// that is kept refers to it. Behind what a race has used, earlier ones have done so.
+func (e *engine) forget() {
+	clear(e.known)
+	clear(e.facts)
+	clear(e.log)
+	clear(e.tries.attempts)
+	e.inbox.forget()
+	if e.plan.manner.criterion.IsTCP() {
+		return
+	}
+	// Only with stages there is much behind an event, and more were in a batch before the
+	// latest.
+	clear(e.events[:cap(e.events)])
+	e.peers.Clear()
 }
 
 // run runs the race to its end and returns the winner's connection if it is to
@@ -325,7 +339,7 @@ func (e *engine) blame(ev *sched.Event) {
 	switch f.Errno {
 	case "ENETUNREACH":
 		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network"
-	case "EHOSTUNREACH", "EACCES":
+	case "EHOSTUNREACH", "EACCES", "EINVAL": // a route that is unreachable, prohibit or blackhole
 		f.Fault, f.Text = sched.FaultHost, "a route of this host forbids it; `ip route get` shows which"
 	}
 }
@@ -432,7 +446,11 @@ func (b *inbox) post(n news) {
 }
 
 // forget empties the inbox.
-func (b *inbox) forget() { b.news, b.taken, b.admitted = b.news[:0], b.taken[:0], nil }
+func (b *inbox) forget() {
+	clear(b.news)
+	clear(b.taken)
+	b.news, b.taken, b.admitted = b.news[:0], b.taken[:0], nil
+}
 
 // take returns what was posted since. It is valid until the next call.
 func (b *inbox) take() []news {

@@ -1,9 +1,13 @@
 package racer
 
 import (
+	"encoding/json"
 	"net/netip"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/connrace/connrace/racer/addrsel"
@@ -79,5 +83,99 @@ func TestGather(t *testing.T) {
 		if f.endpoint.Addr().Is4In6() {
 			t.Errorf("%s is %s to the race", addr, f.endpoint)
 		}
+	}
+}
+
+// An engine that is kept for the next race refers to nothing of the last one, which its
+// result still has. Many attempts end at once here, and a single one later: what was in
+// a batch lies behind what is in the next. Of a race by TCP that stays: it is little.
+func TestKeptEngineForgets(t *testing.T) {
+	for name, c := range map[string]struct {
+		criterion func(*peers) Criterion
+		stays     []string
+	}{
+		"tcp": {func(*peers) Criterion { return Criterion{} }, []string{"events"}},
+		"tls": {(*peers).wants, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, p := newNetwork(t), newPeers(t)
+				target := literals(8)
+				for i := range target.Candidates {
+					c := &target.Candidates[i]
+					c.Label, c.PastConnects = strings.Repeat("l", 1+i), []time.Duration{ms, 2 * ms}
+					n.host(c.Endpoint, talking(5*ms, secure(15*ms, p.good, mute)))
+				}
+				n.host(second, talking(50*ms, secure(15*ms, p.good, mute)))
+				n.resolves("late.example", sched.AAAA, 60*ms, "2001:db8::1")
+				n.names[sched.Question{Name: "late.example", Type: sched.A}] = reply{never: true} // given up when the race is over
+				n.host("[2001:db8::1]:443", talking(5*ms, stalls))
+				target.Candidates = append(target.Candidates, CandidateSpec{Endpoint: "late.example:443", Label: "late"})
+				e := newEngineIn(t, n, mustPlan(t, RaceRequest{
+					Target: target, Options: Options{Strategy: sched.AllAtOnce, Criterion: c.criterion(p), Grace: time.Second},
+				}), false)
+				result := e.ended(t)
+				n.checkClosed(t, nil)
+				before, err := json.Marshal(result)
+				must(t, err)
+				e.racer.recycle(e)
+				holdsNothing(t, "engine", reflect.ValueOf(e).Elem(), append(c.stays, "racer", "start", "race", "post", "lookups", "peers", "mu"))
+				e.peers.Range(func(id, _ any) bool { t.Errorf("the peer of attempt %d is known", id); return true })
+				if after, err := json.Marshal(result); err != nil || string(after) != string(before) {
+					t.Errorf("the result was\n%s\nand is, %v,\n%s", before, err, after)
+				}
+			})
+		})
+	}
+}
+
+// ended is the result of an engine's race.
+func (e *engine) ended(t *testing.T) *RaceResult {
+	t.Helper()
+	e.run(t.Context())
+	result := e.result()
+	if result.Winner == nil || len(result.Transcript) == 0 {
+		t.Fatalf("it ended with %s", result.End)
+	}
+	return result
+}
+
+// holdsNothing holds that what an engine takes into its next race refers to nothing, up to
+// the capacity of its slices, in all fields but some.
+func holdsNothing(t *testing.T, name string, v reflect.Value, but []string) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Type().Field(i).Name; !slices.Contains(but, field) {
+				holdsNothing(t, name+"."+field, v.Field(i), but)
+			}
+		}
+	case reflect.Slice:
+		all := v.Slice(0, v.Cap())
+		for i := range all.Len() {
+			if refers(v.Type().Elem()) && !all.Index(i).IsZero() {
+				t.Errorf("%s[%d], of %d and room for %d, is %+v", name, i, v.Len(), v.Cap(), all.Index(i))
+				return
+			}
+		}
+	default:
+		if refers(v.Type()) && !v.IsZero() {
+			t.Errorf("%s is %+v", name, v)
+		}
+	}
+}
+
+// refers says whether a value of the type can refer to memory.
+func refers(of reflect.Type) bool {
+	switch of.Kind() {
+	case reflect.Struct:
+		return slices.ContainsFunc(reflect.VisibleFields(of), func(f reflect.StructField) bool { return refers(f.Type) })
+	case reflect.Array:
+		return refers(of.Elem())
+	case reflect.Pointer, reflect.Slice, reflect.String, reflect.Map, reflect.Chan, reflect.Func, reflect.Interface, reflect.UnsafePointer:
+		return true
+	default:
+		return false
 	}
 }

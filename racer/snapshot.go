@@ -68,7 +68,11 @@ func (e *engine) givenUp(log []sched.Entry, now time.Duration) []sched.Event {
 	}
 	var events []sched.Event
 	for _, id := range slices.Sorted(maps.Keys(flying)) {
-		events = append(events, sched.Event{Kind: sched.Cancelled, At: now, Attempt: id, Stages: e.observed(id, now)})
+		local, kernel := e.attempts.Standing(id)
+		events = append(events, sched.Event{
+			Kind: sched.Cancelled, At: now, Attempt: id,
+			Local: local, Kernel: kernel, Stages: e.observed(id, now),
+		})
 	}
 	return events
 }

@@ -111,11 +111,8 @@ func tried(c *connracev1.Candidate, number int32, why connracev1.AttemptTrigger,
 		}},
 		Outcome: how,
 	}
-	switch how {
-	case connracev1.Outcome_OUTCOME_FAILED:
+	if how == connracev1.Outcome_OUTCOME_FAILED {
 		a.Failure, a.Phases[0].ErrorType = refusal, refusal.GetErrorType()
-	case connracev1.Outcome_OUTCOME_WON, connracev1.Outcome_OUTCOME_CONNECTED:
-		a.LocalEndpoint = someText
 	}
 	if how == connracev1.Outcome_OUTCOME_WON {
 		c.IfFirstDifference = someDuration

@@ -25,6 +25,10 @@ type Attempts interface {
 	// Cancel gives an attempt up. Its outcome is still posted.
 	Cancel(id int)
 
+	// Standing tells what is known of the handshake of an attempt that goes on: its
+	// local end and what the kernel says. The zero values: nothing.
+	Standing(id int) (netip.AddrPort, sched.Kernel)
+
 	// Take hands out the connection of an attempt that has connected; the caller
 	// closes it. It returns nil when there is none. There is one winner: all others
 	// are closed, also those that connect later, while the race goes on.

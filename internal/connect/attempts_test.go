@@ -56,6 +56,48 @@ func TestAttemptFails(t *testing.T) {
 	})
 }
 
+// A process that stood still is woken by its alarm first. The goroutines of attempts,
+// which have what came meanwhile still to read, get a moment; without that the alarm is
+// punctual.
+func TestAttemptsCatchUp(t *testing.T) {
+	const alarm = 100 * ms
+	for _, stood := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			d, l, began := dialer{after: alarm + moment/2}, new(log), time.Now()
+			a := Portable(Race{Now: stalled(alarm, stood), Post: l.post}, d.dial)
+			a.Start(0, allowed(t, "192.0.2.1:443"))
+			a.Wait(0, false) // for Started
+			a.Wait(alarm, true)
+			woke := time.Since(began)
+			if stood == 0 {
+				l.want(t, 0, sched.Started)
+			} else {
+				l.want(t, 0, sched.Started, sched.Connected)
+			}
+			if stood == 0 && woke != alarm {
+				t.Errorf("punctual, it woke at %v", woke)
+			}
+			a.Wait(0, true) // what is overdue from the start has no alarm
+			if again := time.Since(began); again != woke {
+				t.Errorf("a wait that was over before it began took %v", again-woke)
+			}
+			a.Close()
+		})
+	}
+}
+
+// stalled is the clock of a process that stood still for that long when an alarm was due.
+func stalled(alarm, stood time.Duration) func() time.Duration {
+	began := time.Now()
+	return func() time.Duration {
+		at := time.Since(began)
+		if at >= alarm {
+			at += stood
+		}
+		return at
+	}
+}
+
 // A host in trouble cannot even start.
 func TestAttemptFailsBeforeItStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

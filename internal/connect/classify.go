@@ -26,7 +26,7 @@ const other = "_OTHER"
 // system, and Linux has it in icmp_err_convert.
 var classes = []class{
 	{syscall.ECONNREFUSED, "ECONNREFUSED", "connection_refused", sched.FaultTarget, "nothing listens on this port"},
-	{syscall.ECONNRESET, "ECONNRESET", "connection_reset", sched.FaultTarget, "the peer reset the connection during the handshake"},
+	{syscall.ECONNRESET, "ECONNRESET", "connection_reset", sched.FaultTarget, "the peer reset the connection as soon as it was up; look at its log"},
 	{syscall.EPIPE, "EPIPE", other, sched.FaultTarget, "the peer closed the connection before it was used; look at its log"},
 	{syscall.ETIMEDOUT, "ETIMEDOUT", "timed_out", sched.FaultTarget, "the operating system gave up waiting for an answer"},
 	{syscall.EHOSTDOWN, "EHOSTDOWN", "host_unreachable", sched.FaultTarget, "the network says this host is down, or does not exist"},

@@ -60,6 +60,13 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// A RST to a SYN is ECONNREFUSED. One that comes as ECONNRESET came after the handshake.
+func TestClassifyReset(t *testing.T) {
+	if f := Classify(syscall.ECONNRESET); !strings.Contains(f.Text, "as soon as it was up") {
+		t.Errorf("it is explained with %q", f.Text)
+	}
+}
+
 // words are OpenTelemetry's for a connect that fails (conventions.md): the names of
 // .NET's SocketError, of which connection_reset is one more.
 var words = strings.Fields(`network_down address_already_in_use interrupted in_progress already_in_progress

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/connrace/connrace/racer/sched"
 )
@@ -118,6 +119,22 @@ func (c *crew) wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closeAll()
+}
+
+const (
+	// stoodStill is how late an alarm is only where the process stood still, as with
+	// SIGSTOP or on a machine that was paused. Busy processors make it 15 ms late.
+	stoodStill = 50 * time.Millisecond
+	// moment is what goroutines need to take in what came meanwhile, a certificate too.
+	moment = 20 * time.Millisecond
+)
+
+// catchUp is called when a wait until due is over. The alarm of a process that stood
+// still may wake the race before its attempts have read what came in time.
+func (c *crew) catchUp(due time.Duration) {
+	if c.race.Now()-due > stoodStill {
+		time.Sleep(moment)
+	}
 }
 
 // closeAll closes what nobody takes, now and from now on.

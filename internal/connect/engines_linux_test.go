@@ -72,6 +72,9 @@ func TestEngineIsRefused(t *testing.T) {
 			if e.Failure.Errno != "ECONNREFUSED" || e.Failure.Fault != sched.FaultTarget || e.At < r.of(0)[0].At {
 				t.Errorf("posted is %+v", e)
 			}
+			if l := e.Local; l.IsValid() && (l.Addr() != addr || l.Port() == 0) {
+				t.Errorf("it is from %s", l)
+			}
 			if c := r.Take(0); c != nil {
 				t.Errorf("%v can be taken", c)
 			}

@@ -44,17 +44,19 @@ func newGate(inner int) (gate, error) {
 }
 
 // wait calls ready until it returns true, first at once and then each time something
-// has happened, or until due; zero: without bound.
-func (g *gate) wait(due time.Time, ready func(uintptr) bool) {
+// has happened, or until due; zero: without bound. It says whether ready returned true.
+func (g *gate) wait(due time.Time, ready func(uintptr) bool) bool {
 	g.let(true) // before ready looks: nothing happens between the two unseen
 	if !g.inTime(due) && g.setAlarm(due) != nil {
-		return
+		return false
 	}
-	for g.parked.Read(ready) != nil && (due.IsZero() || time.Now().Before(due)) {
-		if g.setAlarm(due) != nil { // the one that rang was an earlier wait's
-			return
+	for g.parked.Read(ready) != nil {
+		over := !due.IsZero() && !time.Now().Before(due)
+		if over || g.setAlarm(due) != nil { // else the one that rang was an earlier wait's
+			return false
 		}
 	}
+	return true
 }
 
 // inTime says that the alarm will not ring after due. That it rings too early costs

@@ -152,10 +152,14 @@ func TestAlarmsOfEarlierWaits(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, looks := newTestPoller(t), 0
-			p.wait(test.first, func(uintptr) bool { return true })
+			if !p.wait(test.first, func(uintptr) bool { return true }) {
+				t.Error("what ended it was not the alarm")
+			}
 			for range 2 { // the second time with an alarm that has rung
 				began := time.Now()
-				p.wait(test.later, func(uintptr) bool { looks++; return false })
+				if p.wait(test.later, func(uintptr) bool { looks++; return false }) {
+					t.Error("what ended it was the alarm")
+				}
 				if took := time.Since(began); took < test.later || took > test.later+patience/2 {
 					t.Errorf("it waited for %v, want %v", took, test.later)
 				}

@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -10,10 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/connrace/connrace/internal/netlab"
 	"github.com/connrace/connrace/internal/netlab/link"
 	"github.com/connrace/connrace/internal/netlab/netlabtest"
 	"github.com/connrace/connrace/internal/policy"
+	"github.com/connrace/connrace/internal/rawsock"
 	"github.com/connrace/connrace/racer/sched"
 )
 
@@ -129,10 +133,15 @@ func TestKernelCountsLostSYNs(t *testing.T) {
 	}
 	sawRepeats(t, lab, far4, e.Kernel.SYNRepeats)
 	eventually(t, "its SYN has been sent again", func() bool { return syns(t, lab, far6) > 1 })
+	local, standing := r.Standing(0)
+	r.want(t, 0, sched.Started)
 	r.Cancel(0)
 	e = r.until(t, 0, sched.Started, sched.Cancelled)
-	if e.Kernel != (sched.Kernel{SYNRepeats: max(1, e.Kernel.SYNRepeats)}) {
-		t.Errorf("given up after a lost SYN it is %+v", e)
+	if e.Kernel != (sched.Kernel{SYNRepeats: max(1, e.Kernel.SYNRepeats)}) || e.Local != sender(t, lab, far6) {
+		t.Errorf("given up after a lost SYN it is %+v from %s", e, e.Local)
+	}
+	if standing.SYNRepeats < 1 || standing.SYNRepeats > e.Kernel.SYNRepeats || local != e.Local {
+		t.Errorf("before that it was %+v from %s", standing, local)
 	}
 	sawRepeats(t, lab, far6, e.Kernel.SYNRepeats)
 	for id := 2; id < 4; id++ { // on either socket
@@ -142,12 +151,115 @@ func TestKernelCountsLostSYNs(t *testing.T) {
 		t.Errorf("the attempt after that is %+v", e)
 	}
 	r.Cancel(3)
-	if e := r.until(t, 3, sched.Started, sched.Cancelled); e.Kernel != (sched.Kernel{}) {
-		t.Errorf("given up at once it is %+v", e)
+	if e := r.until(t, 3, sched.Started, sched.Cancelled); e.Kernel != (sched.Kernel{}) || e.Local.IsValid() {
+		t.Errorf("given up at once it is %+v, from %s that nobody has a use for", e, e.Local)
+	}
+	for id := range 5 { // over; 4 there is not
+		if local, k := r.Standing(id); local.IsValid() || k != (sched.Kernel{}) {
+			t.Errorf("attempt %d stands at %+v from %s", id, k, local)
+		}
 	}
 	if n := len(a.poller.sockets); n != 2 {
 		t.Errorf("%d sockets, want 2", n)
 	}
+}
+
+// An attempt that fails after its SYN was lost says so, and where it came from: else the
+// second it took looks like the target's. Refused by the target, told of by a router,
+// and given up by the kernel.
+func TestKernelCountsLostSYNsOfAFailure(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	setSysctl(t, "tcp_syn_linear_timeouts", "0")
+	setSysctl(t, "tcp_syn_retries", "1")
+	silent := netip.MustParseAddrPort("198.51.100.3:80")
+	must(t, lab.SetPath(far4.Addr(), link.Path{Delay: 5 * ms, LoseSYN: []int{1}})) // nothing listens
+	must(t, lab.SetPath(far6.Addr(), link.Path{Delay: 5 * ms, LoseSYN: []int{1}, State: link.NetUnreachable}))
+	must(t, lab.SetPath(silent.Addr(), link.Path{State: link.Blackhole}))
+	r, _ := rawRace(t, newEngine(t), false)
+	hosts := []netip.AddrPort{far4, far6, silent}
+	for id, at := range hosts {
+		r.Start(id, allowed(t, at.String()))
+	}
+	for id, errno := range []string{"ECONNREFUSED", "ENETUNREACH", "ETIMEDOUT"} {
+		e := r.until(t, id, sched.Started, sched.Failed)
+		if took := e.At - r.of(id)[0].At; e.Failure.Errno != errno || took < time.Second {
+			t.Errorf("it is %+v after %v, want %s", e.Failure, took, errno)
+		}
+		if e.Kernel != (sched.Kernel{SYNRepeats: max(1, e.Kernel.SYNRepeats)}) || e.Local != sender(t, lab, hosts[id]) {
+			t.Errorf("%s came to %+v from %s", errno, e.Kernel, e.Local)
+		}
+		sawRepeats(t, lab, hosts[id], e.Kernel.SYNRepeats)
+	}
+}
+
+// A socket that is dissolved still names its port, but that is no local end: a kernel
+// dissolves it itself when a connect fails at once.
+func TestKernelForgetsTheLocalEnd(t *testing.T) {
+	_, to := start(t, netlab.Accept, v4)
+	fd, err := newSocket(0, portRange())
+	must(t, err)
+	defer unix.Close(fd)
+	rawsock.Connect(fd, to.Endpoint())
+	if l := localEnd(fd); l.Addr() != v4 || l.Port() == 0 {
+		t.Errorf("it is from %s", l)
+	}
+	rawsock.Dissolve(fd)
+	if l := localEnd(fd); l.IsValid() {
+		t.Errorf("dissolved it is still from %s", l)
+	}
+}
+
+// Which of several SYNs was answered only timestamps tell: with them the round trip is
+// known, to a millisecond, and without them nothing of it is.
+func TestKernelMeasuresAfterALostSYN(t *testing.T) {
+	const delay = 20 * ms
+	lab := netlabtest.Start(t, netlab.Config{})
+	for _, stamps := range []string{"1", "0"} {
+		setSysctl(t, "tcp_timestamps", stamps)
+		t.Run("timestamps "+stamps, func(t *testing.T) {
+			netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
+				at := netip.AddrPortFrom(far4.Addr(), 80)
+				must(t, lab.SetPath(at.Addr(), link.Path{Delay: delay / 2, LoseSYN: []int{1}}))
+				host, err := lab.Serve(at, netlab.Read())
+				must(t, err)
+				defer host.Close()
+				r, _ := rawRace(t, newEngine(t), false)
+				r.Start(0, allowed(t, at.String()))
+				k := r.until(t, 0, sched.Started, sched.Connected).Kernel
+				if k.SYNRepeats < 1 || k.Timestamps != (stamps == "1") {
+					t.Fatalf("the kernel knows %+v", k)
+				}
+				if k.Timestamps {
+					watch.Between("the round trip", k.RTT, delay-ms, delay+2*ms)
+				} else if k.RTT != 0 || k.Deviation != 0 {
+					t.Errorf("the round trip is %v, off by %v", k.RTT, k.Deviation)
+				}
+			})
+		})
+	}
+}
+
+// setSysctl sets one of this host's for TCP until the test ends.
+func setSysctl(t *testing.T, name, value string) {
+	t.Helper()
+	path := "/proc/sys/net/ipv4/" + name
+	before, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte(value), 0))
+	t.Cleanup(func() { must(t, os.WriteFile(path, before, 0)) })
+}
+
+// sender is where the last SYN to an address came from.
+func sender(t *testing.T, lab *netlab.Lab, to netip.AddrPort) (from netip.AddrPort) {
+	t.Helper()
+	packets, err := lab.Packets()
+	must(t, err)
+	for _, p := range packets {
+		if p.Kind == link.SYN && p.To == to {
+			from = p.From
+		}
+	}
+	return from
 }
 
 // syns is how many have been sent to an address.
@@ -231,6 +343,34 @@ func TestKernelTellsWhoWasFirst(t *testing.T) {
 			t.Fatal("the winner can't be taken")
 		}
 		must(t, conn.Close())
+	})
+}
+
+// A process that stood still finds its alarm and the answers at the same time, and Go's
+// poller may tell of the alarm first. What came in time is told all the same, with the
+// kernel's time.
+func TestRawLooksWhenTheAlarmRings(t *testing.T) {
+	lab := netlabtest.Start(t, netlab.Config{})
+	good := far(t, lab, far4, link.Path{Delay: 5 * ms})
+	must(t, lab.SetPath(far6.Addr(), link.Path{Delay: 5 * ms, State: link.TCPReset}))
+	netlabtest.Punctually(t, func(t *testing.T, watch *netlabtest.Watch) {
+		before := established(t, lab)
+		r, a := rawRace(t, newEngine(t), false)
+		a.ready = func(uintptr) bool { return false } // Go's poller tells of nothing but the alarm
+		r.Start(0, good)
+		r.Start(1, allowed(t, far6.String()))
+		r.Wait(0, false) // for Started
+		due := r.now() + 200*ms
+		r.Wait(due, true)
+		if established(t, lab) == before {
+			watch.Doubt("the handshake took longer than the wait")
+			return
+		}
+		r.want(t, 0, sched.Started, sched.Connected)
+		r.want(t, 1, sched.Started, sched.Failed)
+		if e := r.of(0)[1]; e.At != r.of(0)[0].At+e.Kernel.RTT || e.At >= due || e.Noticed < due {
+			t.Errorf("of a wait until %v it is %+v", due, e)
+		}
 	})
 }
 

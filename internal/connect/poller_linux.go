@@ -225,13 +225,13 @@ func (p *poller) collect() []unix.EpollEvent {
 }
 
 // wait calls ready until it returns true, each time something has happened, or until
-// d has passed; less than 0: without bound.
-func (p *poller) wait(d time.Duration, ready func(uintptr) bool) {
+// d has passed; less than 0: without bound. It says whether ready returned true.
+func (p *poller) wait(d time.Duration, ready func(uintptr) bool) bool {
 	var due time.Time
 	if d >= 0 {
 		due = time.Now().Add(d)
 	}
-	p.gate.wait(due, ready)
+	return p.gate.wait(due, ready)
 }
 
 func (p *poller) idleSockets() int { return len(p.idle[0]) + len(p.idle[1]) }

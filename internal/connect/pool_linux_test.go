@@ -13,6 +13,7 @@ import (
 // A crowded race leaves no more idle sockets than the pool's bound, and no more than an
 // eighth of the descriptors there may be.
 func TestIdleSocketsAreBounded(t *testing.T) {
+	needDescriptors(t, 2*(maxIdleSockets+50)+100) // at most, over both families
 	var holes []policy.Allowed
 	for _, addr := range loopbacks(t) {
 		_, to := start(t, netlab.Swallow, addr)

@@ -68,16 +68,25 @@ func (a *portable) Proceed(id int) {
 
 func (a *portable) Cancel(id int) { a.attempts[id].cancel() }
 
+// Standing knows nothing: net.Dialer tells of a handshake when it is over.
+func (a *portable) Standing(int) (netip.AddrPort, sched.Kernel) {
+	return netip.AddrPort{}, sched.Kernel{}
+}
+
 func (a *portable) Take(id int) net.Conn { return a.crew.take(id) }
 
 func (a *portable) Wait(due time.Duration, bounded bool) {
-	var expired <-chan time.Time
-	if bounded {
-		expired = a.after(due - a.race.Now())
+	if !bounded {
+		<-a.wake
+		return
 	}
+	left := due - a.race.Now()
 	select {
-	case <-expired:
+	case <-a.after(left):
 	case <-a.wake:
+	}
+	if left > 0 { // else there was no alarm to be late
+		a.crew.catchUp(due)
 	}
 }
 

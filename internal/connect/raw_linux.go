@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -40,7 +41,8 @@ type flight struct {
 	socket int // its index; none: it is over
 	start  time.Duration
 	to     netip.AddrPort
-	held   bool // it is connected and may be taken
+	held   bool       // it is connected and may be taken
+	said   unix.Errno // that was asked for while the handshake went on; 0: none
 	stage  *staged
 }
 
@@ -155,7 +157,7 @@ func (a *raw) begin(id, i int, to policy.Allowed) {
 		a.happened(i)
 	case unix.EINPROGRESS:
 	default:
-		a.refused(id, errno, heard(a.poller.sockets[a.flights[id].socket].fd, a.flights[id].to))
+		a.refused(id, errno, heard(a.poller.sockets[a.flights[id].socket].fd, a.flights[id].to), 0)
 	}
 }
 
@@ -227,9 +229,20 @@ func (a *raw) giveUp(id int) {
 	}
 	e := sched.Event{Kind: sched.Cancelled, At: a.race.Now()}
 	if known {
-		e.Kernel = facts(&info)
+		e.Local, e.Kernel = unanswered(a.poller.sockets[f.socket].fd, &info)
 	}
 	a.land(id, e)
+}
+
+func (a *raw) Standing(id int) (local netip.AddrPort, kernel sched.Kernel) {
+	if id >= len(a.flights) || a.flights[id].socket == none {
+		return local, kernel
+	}
+	fd := a.poller.sockets[a.flights[id].socket].fd
+	if info, known := tcpInfo(fd); known && handshaking(&info) { // else its news is under way
+		return unanswered(fd, &info)
+	}
+	return local, kernel
 }
 
 // abandon closes what has connected. It has reported that, or waits for Proceed.
@@ -271,12 +284,21 @@ func (a *raw) Wait(due time.Duration, bounded bool) {
 	if a.poller != nil && a.open == 0 {
 		a.detach()
 	}
-	if a.poller == nil {
-		a.doze(left)
-	} else {
-		a.poller.wait(left, a.ready)
+	a.sleep(left)
+	if a.crew != nil && bounded {
+		a.crew.catchUp(due)
 	}
 	a.news = false
+}
+
+// sleep waits for news or Wake, or for that long; less than 0: without bound. A process
+// that stood still may hear that the time is over before it hears what came in time.
+func (a *raw) sleep(d time.Duration) {
+	if a.poller == nil {
+		a.doze(d)
+	} else if !a.poller.wait(d, a.ready) {
+		a.look()
+	}
 }
 
 // look takes in what has happened and says whether Wait can return.
@@ -318,9 +340,17 @@ func (a *raw) settled(id int, info *unix.TCPInfo, known bool) {
 		fd := a.poller.sockets[f.socket].fd
 		if errno := pendingError(fd); errno != 0 {
 			icmp := heard(fd, f.to)
-			if !goesOn || icmp.From.IsValid() { // else it was said to an earlier attempt: dissolving leaves it
-				a.refused(id, errno, icmp)
+			if !goesOn || icmp.From.IsValid() {
+				a.refused(id, errno, icmp, repeats(info))
+				return
 			}
+			// It was said to an earlier attempt, for dissolving leaves it; or to this one just
+			// now, and then it is not said again: a kernel notes the error before the state.
+			f.said = errno
+			return
+		}
+		if known && info.State == tcpClosed {
+			a.refused(id, cmp.Or(f.said, unix.ECONNREFUSED), sched.ICMP{}, repeats(info))
 			return
 		}
 	}
@@ -336,7 +366,7 @@ func (a *raw) connected(id int, info *unix.TCPInfo) {
 	f := &a.flights[id]
 	local := rawsock.LocalEnd(a.poller.sockets[f.socket].fd)
 	if local == f.to { // nothing listens, and the port was free for the SYN to leave from
-		a.refused(id, unix.ECONNREFUSED, sched.ICMP{})
+		a.refused(id, unix.ECONNREFUSED, sched.ICMP{}, repeats(info))
 		return
 	}
 	e := sched.Event{Kind: sched.Connected, Noticed: a.race.Now(), Local: local, Kernel: facts(info)}
@@ -366,14 +396,18 @@ func (a *raw) settle(f *flight) {
 	hearICMP(s.fd, s.family, false)
 }
 
-// refused reports a handshake that has failed, and what the network said of it.
-func (a *raw) refused(id int, errno unix.Errno, icmp sched.ICMP) {
+// refused reports a handshake that has failed after so many repeats of its SYN, and what
+// the network said of it.
+func (a *raw) refused(id int, errno unix.Errno, icmp sched.ICMP, repeats int) {
 	f, failure := &a.flights[id], classify(errno)
+	local := localEnd(a.poller.sockets[f.socket].fd)
 	if icmp.From.IsValid() {
-		local := rawsock.LocalEnd(a.poller.sockets[f.socket].fd)
 		failure = withICMP(failure, icmp, local.Addr(), f.to.Addr())
 	}
-	a.land(id, sched.Event{Kind: sched.Failed, At: a.race.Now(), Failure: failure})
+	a.land(id, sched.Event{
+		Kind: sched.Failed, At: a.race.Now(),
+		Local: local, Kernel: sched.Kernel{SYNRepeats: repeats}, Failure: failure,
+	})
 }
 
 // fail reports an attempt that has sent nothing.

@@ -339,11 +339,38 @@ func TestRawSYNsLeaveInOrder(t *testing.T) {
 	}
 }
 
+// A RST that comes while the echo of an earlier attempt is looked at is not lost: the
+// kernel tells its error once, and before its state. Nothing listens, so nothing connects.
+func TestRawResetWhileAnEchoIsLookedAt(t *testing.T) {
+	h, to := start(t, netlab.Swallow, v4)
+	e := newEngine(t)
+	first, _ := rawRace(t, e, false)
+	first.Start(0, to) // so that its socket has a past
+	first.Close()
+
+	r, a := rawRace(t, e, false)
+	r.Start(0, to)
+	fd := a.poller.sockets[a.flights[0].socket].fd
+	info, known := tcpInfo(fd)
+	if !known || !handshaking(&info) {
+		t.Fatalf("the attempt is in state %d", info.State)
+	}
+	must(t, h.Close()) // so that the SYN, sent again, is answered with a RST
+	eventually(t, "it is reset", func() bool {
+		now, _ := tcpInfo(fd)
+		return now.State == tcpClosed
+	})
+	a.settled(0, &info, known) // as if the RST had come after the look at the state
+	if e := r.until(t, 0, sched.Started, sched.Failed); e.Failure.Errno != "ECONNREFUSED" {
+		t.Errorf("it is %+v", e)
+	}
+}
+
 // A kernel connects a socket to itself where its port happens to be the target's:
 // nothing listens there, so it is refused.
 func TestRawDoesNotConnectToItself(t *testing.T) {
 	netlabtest.Need(t) // whose network is the test's own
-	const self = 40000
+	const self = 32100 // nobody else gets it: port 0 begins at 32768
 	addrs := loopbacks(t)
 	var good []policy.Allowed
 	for _, addr := range addrs {

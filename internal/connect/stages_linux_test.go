@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/connrace/connrace/internal/netlab"
@@ -40,6 +41,26 @@ func checkHandshake(t *testing.T, progressed, outcome sched.Event) {
 	if outcome.At < progressed.At {
 		t.Errorf("TCP was up at %v, the outcome is of %v", progressed.At, outcome.At)
 	}
+}
+
+// What a stage has still to read when the alarm of a process that stood still rings is
+// told before Wait returns, also while the race has no poller.
+func TestStageCatchesUp(t *testing.T) {
+	const alarm = 100 * ms
+	engine := newEngine(t)
+	engine.tried.Do(engine.try) // descriptors are none of a bubble's
+	synctest.Test(t, func(t *testing.T) {
+		l := new(log)
+		stage := func(context.Context, int, net.Conn) (net.Conn, *sched.Stages, sched.Failure, bool) {
+			time.Sleep(alarm + moment/2)
+			return nil, begun, sched.Failure{Type: other}, false
+		}
+		a := engine.Attempts(Race{Now: stalled(alarm, time.Second), Post: l.post, Stage: stage}).(*raw)
+		a.crew.wg.Go(func() { a.crew.carryOut(t.Context(), 0, handshake{}) })
+		a.Wait(alarm, true)
+		l.want(t, 0, sched.Failed)
+		a.Close()
+	})
 }
 
 // TCP is reported, nothing happens until Proceed, and the stage's connection is the

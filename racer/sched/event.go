@@ -61,7 +61,7 @@ type Event struct {
 	Follow []Question
 
 	Attempt int            // Started, Connected, Progressed, Failed, Cancelled, Deferred, Admitted
-	Local   netip.AddrPort // Started, Connected: the local end, if known
+	Local   netip.AddrPort // Started, Connected, Progressed, Failed, Cancelled: the local end, if known
 	// Noticed is when this process learned of it, At being when it happened by a
 	// better clock: the kernel's. Connected; zero: At is both.
 	Noticed time.Duration
