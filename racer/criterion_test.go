@@ -359,7 +359,7 @@ func TestTimeoutSaysWhichStage(t *testing.T) {
 		},
 		{
 			"no time left", nil, func(*peers) host { return talking(300*ms, stalls) },
-			"TCP is up, but what comes after it did not begin within 300ms of the attempt's start", sched.PhaseTCP,
+			"TCP was up only after 300ms, which left too little of 300ms for what comes after it", sched.PhaseTCP,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func (e *engine) fold(round int) []Candidate {
 		switch {
 		case a.Kind == sched.Settle:
 			from := len(all)
-			all = t.at(a, e.plan.cfg.AttemptTimeout, all)
+			all = t.at(a, &e.plan.cfg, all)
 			ranked = append(ranked, e.settled(a, len(ranked)+1))
 			ranked[len(ranked)-1].Attempts = all[from:len(all):len(all)]
 		case a.Kind != 0:
@@ -55,6 +55,7 @@ func (e *engine) settled(a *sched.Action, position int) Candidate {
 type tries struct {
 	attempts []Attempt
 	causes   []sched.Cause // why they were given up
+	goOn     []bool        // they were told to, when TCP was up
 	ids      [][2]int      // by candidate: its attempt and the backup; absent: there was none
 }
 
@@ -65,6 +66,8 @@ func (t *tries) begin(attempts, candidates int) {
 	t.attempts = slices.Grow(t.attempts[:0], attempts)[:attempts]
 	t.causes = slices.Grow(t.causes[:0], attempts)[:attempts]
 	clear(t.causes)
+	t.goOn = slices.Grow(t.goOn[:0], attempts)[:attempts]
+	clear(t.goOn)
 	t.ids = slices.Grow(t.ids[:0], candidates)[:candidates]
 	for i := range t.ids {
 		t.ids[i] = [2]int{absent, absent}
@@ -84,6 +87,8 @@ func (t *tries) asked(a *sched.Action, round int) {
 		} else {
 			ids[1] = a.Attempt
 		}
+	case sched.Proceed:
+		t.goOn[a.Attempt] = t.attempts[a.Attempt].Begun // else it may start
 	case sched.Cancel:
 		t.causes[a.Attempt] = a.Cause
 	}
@@ -108,7 +113,7 @@ func (t *tries) happened(ev *sched.Event) {
 
 // at appends the attempts at a candidate with their outcomes, of which its Settle
 // action tells each.
-func (t *tries) at(settle *sched.Action, timeout time.Duration, all []Attempt) []Attempt {
+func (t *tries) at(settle *sched.Action, cfg *sched.Config, all []Attempt) []Attempt {
 	var first *Attempt
 	for n, id := range t.ids[settle.Candidate] {
 		if id == absent {
@@ -117,11 +122,11 @@ func (t *tries) at(settle *sched.Action, timeout time.Duration, all []Attempt) [
 		a := &t.attempts[id]
 		a.Outcome = settle.Outcomes[n]
 		if t.causes[id] == sched.CauseTimeout && a.Begun && a.Failure == (sched.Failure{}) {
-			within := timeout
+			within := cfg.AttemptTimeout
 			if first != nil { // a backup has what is left of the first attempt's time
 				within -= (a.Start - first.Start).Round(time.Millisecond)
 			}
-			a.Failure = silence(within, a.Up > 0, a.Phases())
+			a.Failure = silence(within, a, waitsForService(cfg) && !t.goOn[id])
 		}
 		first = a
 		all = append(all, *a)
@@ -148,15 +153,34 @@ func (a *Attempt) end(ev *sched.Event) {
 	a.Local, a.Noticed, a.Kernel = ev.Local, ev.Noticed, ev.Kernel
 }
 
+// waitsForService says that no attempt goes on after TCP before there is service
+// information (sched.Service).
+func waitsForService(cfg *sched.Config) bool {
+	return cfg.Service.Protected && cfg.Service.Usable && cfg.Service.Relied
+}
+
 // silence is the failure of an attempt that used up its time, in the latest of its
-// phases. up: TCP was up.
-func silence(timeout time.Duration, up bool, phases []sched.Phase) sched.Failure {
-	f := sched.Failure{Type: "timed_out", Text: fmt.Sprintf("no answer within %v", timeout), Fault: sched.FaultTarget}
+// phases. held: it was not to go on before there was service information.
+//
+// Nobody but this process begins a stage. If it has not begun one in time, then that was
+// late: unless no host could have been in time, as each stage takes a round trip at least
+// and no more was left than that.
+func silence(within time.Duration, a *Attempt, held bool) sched.Failure {
+	phases, end := a.Phases(), a.Start+within
+	f := sched.Failure{Type: "timed_out", Fault: sched.FaultTarget}
 	switch n := len(phases); {
-	case n > 1:
-		f.Text = fmt.Sprintf("TCP is up, but %s did not end within %v of the attempt's start", phases[n-1].Kind.Text(), timeout)
-	case up:
-		f.Text = fmt.Sprintf("TCP is up, but what comes after it did not begin within %v of the attempt's start", timeout)
+	case n > 1 && phases[1].Start < end:
+		f.Text = fmt.Sprintf("TCP is up, but %s did not end within %v of the attempt's start", phases[n-1].Kind.Text(), within)
+	case a.Up == 0:
+		f.Text = fmt.Sprintf("no answer within %v", within)
+	case held:
+		f.Fault = sched.FaultUnknown
+		f.Text = fmt.Sprintf("TCP is up, but the service information that must come first did not come within %v of the attempt's start", within)
+	case end-a.Up <= a.Kernel.RTT:
+		f.Text = fmt.Sprintf("TCP was up only after %v, which left too little of %v for what comes after it", (a.Up - a.Start).Round(100*time.Microsecond), within)
+	default:
+		f.Fault = sched.FaultHost
+		f.Text = fmt.Sprintf("TCP was up in time, but this host was too busy to go on within %v of the attempt's start; see what keeps its processors busy, or allow an attempt more time", within)
 	}
 	return f
 }

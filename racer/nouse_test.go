@@ -130,9 +130,9 @@ func TestRankHasNoUseFor(t *testing.T) {
 	}
 	r := rank(asked)
 	wantWarnings(t, "a ranking", r.Warnings, []Warning{
-		{"options.grace", why}, {"options.criterion", why}, {"options.source.dscp", why}, {"options.close_with_fin", why},
+		{"options.grace", why}, {"options.criterion", why}, {"options.close_with_fin", why},
 	})
-	if o := r.Options; o.Grace != 0 || !o.Criterion.IsTCP() || o.CloseWithFIN || o.Source != (Source{IPv4: bound4, Mark: 7}) {
+	if o := r.Options; o.Grace != 0 || !o.Criterion.IsTCP() || o.CloseWithFIN || o.Source != asked.Source {
 		t.Errorf("in effect are %+v", o)
 	}
 	wantWarnings(t, "one that asks for nothing", rank(Options{}).Warnings, nil)

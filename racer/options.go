@@ -15,7 +15,8 @@ import (
 const (
 	// DefaultMaxAddressesPerAnswer of one DNS answer are used.
 	DefaultMaxAddressesPerAnswer = 64
-	// DefaultAttemptTimeout leaves room for the SYNs a kernel sends at 0, 1 and 3 s.
+	// DefaultAttemptTimeout leaves room for the SYNs a kernel sends at 0, 1 and 3 s, or at each
+	// second (Linux from 6.5 on).
 	DefaultAttemptTimeout = 5 * time.Second
 	// DefaultTimeout bounds a race, or one round of a probe.
 	DefaultTimeout = 30 * time.Second
@@ -334,9 +335,8 @@ func unattempted(o Options) (Options, []Warning) {
 	}
 	drop(o.Grace != 0, "options.grace")
 	drop(!o.Criterion.IsTCP(), "options.criterion")
-	drop(o.Source.DSCP != 0, "options.source.dscp")
 	drop(o.CloseWithFIN, "options.close_with_fin")
-	o.Grace, o.Criterion, o.Source.DSCP, o.CloseWithFIN = 0, Criterion{}, 0, false
+	o.Grace, o.Criterion, o.CloseWithFIN = 0, Criterion{}, false
 	return o, all
 }
 

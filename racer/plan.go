@@ -47,7 +47,7 @@ func (m *manner) bound(f addrsel.Family) netip.Addr {
 
 // via is what the routes choose by, beside the destination.
 func (m *manner) via() netstate.Via {
-	return netstate.Via{Interface: m.source.Interface, Mark: m.source.Mark}
+	return netstate.Via{Interface: m.source.Interface, Mark: m.source.Mark, DSCP: m.source.DSCP}
 }
 
 // origin says where a candidate comes from.

@@ -228,8 +228,7 @@ type RankRequest struct {
 	Target    Target    // what to rank
 	Selection Selection // which addresses, in which order
 	// Options are those of the race the schedule is for. What only attempts have a use
-	// for is left out of the result, with a warning: Grace, Criterion, CloseWithFIN and
-	// Source.DSCP.
+	// for is left out of the result, with a warning: Grace, Criterion and CloseWithFIN.
 	Options Options
 	// NoTranscript leaves Run.Transcript out of the result, which saves some memory.
 	NoTranscript bool

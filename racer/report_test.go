@@ -16,7 +16,7 @@ import (
 var (
 	connected    = Attempt{Begun: true, End: 20 * ms, Outcome: sched.OutcomeConnected}
 	refused      = failedWith("connection_refused", sched.FaultTarget)
-	timedOut     = Attempt{Begun: true, End: time.Second, Outcome: sched.OutcomeTimedOut, Failure: silence(time.Second, false, nil)}
+	timedOut     = Attempt{Begun: true, End: time.Second, Outcome: sched.OutcomeTimedOut, Failure: silence(time.Second, new(Attempt), false)}
 	unreachable  = failedWith("network_unreachable", sched.FaultPath)
 	unknownFault = failedWith("_OTHER", sched.FaultUnknown)
 	outOfFiles   = Attempt{Outcome: sched.OutcomeFailed, Failure: sched.Failure{Type: "_OTHER", Errno: "EMFILE", Fault: sched.FaultHost}}

@@ -162,7 +162,7 @@ func TestIdentity(t *testing.T) {
 		return RaceRequest{
 			Target: Target{Candidates: []CandidateSpec{{Endpoint: first, Label: "a", ExpectedRTT: 5 * ms, PastConnects: []time.Duration{ms}}}},
 			Options: Options{
-				AttemptDelay: new(100 * ms), Criterion: Criterion{TLS: &TLSCheck{ServerName: "site.example", ALPN: []string{"a"}}},
+				AttemptDelay: new(100 * ms), Criterion: Criterion{TLS: &TLSCheck{ServerName: "site.example", ALPN: []string{"a", "h2"}}},
 			},
 		}
 	}

@@ -122,7 +122,7 @@ func TestManner(t *testing.T) {
 		{
 			name:      "the most",
 			source:    Source{IPv4: bound4, IPv6: bound6, Interface: strings.Repeat("i", 15), Mark: 1<<32 - 1, DSCP: MaxDSCP},
-			criterion: Criterion{TLS: &TLSCheck{ServerName: "site.example", ALPN: []string{"a", "\xff"}}, HTTP: &HTTPCheck{Method: "HEAD", Path: "/a?b", Statuses: []int{100, 599}}},
+			criterion: Criterion{TLS: &TLSCheck{ServerName: "site.example", ALPN: []string{"a", "\xff"}}, HTTP: &HTTPCheck{Method: "HEAD", Path: "/a?b", Statuses: []int{101, 599}}},
 			caller:    strings.Repeat("ü", MaxCallerLength),
 		},
 		{name: "IPv6 for IPv4", source: Source{IPv4: bound6}, want: []FieldError{{"options.source.bind_addresses", "has 2001:db8::77, which is no IPv4 address"}}},
@@ -163,7 +163,7 @@ func TestManner(t *testing.T) {
 			want: []FieldError{
 				{"options.criterion.tls.server_name", `is "no name"; allowed is a name of letters, digits, '-', '_' and '.' (others as in xn--...), or an address`},
 				{"options.criterion.http.method", `is "POST"; allowed is GET or HEAD`},
-				{"options.criterion.http.success_statuses[0]", "is 99; allowed is 100 to 599"},
+				{"options.criterion.http.success_statuses[0]", "is 99; allowed are 101 and 200 to 599"},
 				{"options.criterion.first_byte", "is given beside http; allowed is one of http, grpc_health and first_byte"},
 			},
 		},

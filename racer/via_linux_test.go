@@ -14,9 +14,9 @@ import (
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// byway gives this host a second way out, which only an interface or a mark leads to,
+// byway gives this host a second way out, which only an interface, a mark or a DSCP leads to,
 // with addresses of its own.
-func byway(t *testing.T, name string, mark uint32, addrs ...netip.Prefix) {
+func byway(t *testing.T, name string, mark uint32, dscp uint8, addrs ...netip.Prefix) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
@@ -38,10 +38,13 @@ func byway(t *testing.T, name string, mark uint32, addrs ...netip.Prefix) {
 		must(t, netlink.AddrAdd(link, &netlink.Addr{IPNet: own, Flags: 0x02})) // IFA_F_NODAD: of use at once
 		everywhere := &net.IPNet{IP: all, Mask: net.CIDRMask(0, bits)}
 		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: everywhere, Table: table, Family: family}))
-		rule := netlink.NewRule()
-		rule.Family, rule.Table, rule.Mark = family, table, mark
-		must(t, netlink.RuleAdd(rule))
-		t.Cleanup(func() { must(t, netlink.RuleDel(rule)) })
+		marked, classed := netlink.NewRule(), netlink.NewRule()
+		marked.Family, marked.Table, marked.Mark = family, table, mark
+		classed.Family, classed.Table, classed.Tos = family, table, uint(dscp)<<2
+		for _, rule := range []*netlink.Rule{marked, classed} {
+			must(t, netlink.RuleAdd(rule))
+			t.Cleanup(func() { must(t, netlink.RuleDel(rule)) })
+		}
 	}
 }
 
@@ -49,9 +52,10 @@ func byway(t *testing.T, name string, mark uint32, addrs ...netip.Prefix) {
 // that was asked for. A way that is not there has none, and says so when it is tried.
 func TestSourceOfTheWayThatWasAskedFor(t *testing.T) {
 	netlabtest.Need(t)
-	const mark = 77
+	// Older kernels compare three bits of a DSCP in rules, the low ones.
+	const mark, dscp = 77, 4
 	own4, own6 := netip.MustParsePrefix("192.0.2.9/24"), netip.MustParsePrefix("2001:db8:9::9/64")
-	byway(t, "way1", mark, own4, own6)
+	byway(t, "way1", mark, dscp, own4, own6)
 	target := Target{Candidates: []CandidateSpec{{Endpoint: "192.0.2.80:80"}, {Endpoint: "[2001:db8:9::80]:80"}, {Endpoint: "203.0.113.80:80"}, {Endpoint: "[2001:db8:a::80]:80"}}}
 	r := New(Config{})
 	defer r.Close()
@@ -67,6 +71,9 @@ func TestSourceOfTheWayThatWasAskedFor(t *testing.T) {
 		{"the mark", Source{Mark: mark}, [4]bool{true, true, true, true}},
 		{"both", Source{Interface: "way1", Mark: mark}, [4]bool{true, true, true, true}},
 		{"another mark", Source{Mark: mark + 1}, [4]bool{true, true, false, false}},
+		{"the DSCP", Source{DSCP: dscp}, [4]bool{true, true, true, true}},
+		{"all", Source{Interface: "way1", Mark: mark, DSCP: dscp}, [4]bool{true, true, true, true}},
+		{"another DSCP", Source{DSCP: dscp + 1}, [4]bool{true, true, false, false}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			result, err := r.ResolveAndRank(t.Context(), RankRequest{Target: target, Options: Options{Source: c.source}})
@@ -94,10 +101,31 @@ func TestSourceOfTheWayThatWasAskedFor(t *testing.T) {
 	}
 }
 
+// An attempt takes the way that its source was looked up on: without a DSCP two of the
+// addresses have none.
+func TestAttemptsTakeTheWayOfTheirDSCP(t *testing.T) {
+	netlabtest.Need(t)
+	byway(t, "way4", 79, 6, netip.MustParsePrefix("192.0.2.9/24"), netip.MustParsePrefix("2001:db8:9::9/64"))
+	r := New(Config{})
+	defer r.Close()
+	for dscp, fault := range map[uint8]sched.Fault{0: sched.FaultHost, 6: sched.FaultTarget} {
+		probe, err := r.Probe(t.Context(), ProbeRequest{
+			Target:  Target{Candidates: []CandidateSpec{{Endpoint: "203.0.113.80:80"}, {Endpoint: "[2001:db8:a::80]:80"}}},
+			Options: ProbeOptions{Source: Source{DSCP: dscp}, AttemptTimeout: 100 * ms},
+		})
+		must(t, err)
+		for _, c := range probe.Report.Candidates {
+			if f := c.Attempts[0].Failure; f.Fault != fault || c.Source.IsValid() != (dscp != 0) {
+				t.Errorf("with the DSCP %d to %s from %s the failure is %+v", dscp, c.Endpoint, c.Source, f)
+			}
+		}
+	}
+}
+
 // What this host's own routes forbid is its own trouble, and counts against nobody.
 func TestRoutesThatForbid(t *testing.T) {
 	netlabtest.Need(t)
-	byway(t, "way3", 78, netip.MustParsePrefix("192.0.2.9/24"), netip.MustParsePrefix("2001:db8:9::9/64"))
+	byway(t, "way3", 78, 5, netip.MustParsePrefix("192.0.2.9/24"), netip.MustParsePrefix("2001:db8:9::9/64"))
 	r := New(Config{})
 	defer r.Close()
 	for kind, errno := range map[int]string{unix.RTN_UNREACHABLE: "EHOSTUNREACH", unix.RTN_PROHIBIT: "EACCES", unix.RTN_BLACKHOLE: "EINVAL"} {

@@ -108,9 +108,10 @@ func TestBadCriteria(t *testing.T) {
 		{host("[fe80::1%25eth0]:80"), wrong(http+"host", "without a zone")},
 		{host("2001:db8::1"), wrong(http + "host")},
 		{host(strings.Repeat("a", 263)), wrong(http+"host", "263", "262")},
-		{status(99), wrong(http+"success_statuses[0]", "99", "100 to 599")},
-		{status(200, 600), wrong(http+"success_statuses[1]", "600", "100 to 599")},
-		{status(-1), wrong(http+"success_statuses[0]", "-1", "100 to 599")},
+		{status(99), wrong(http+"success_statuses[0]", "99", "101 and 200 to 599")},
+		{status(200, 600), wrong(http+"success_statuses[1]", "600", "101 and 200 to 599")},
+		{status(-1), wrong(http+"success_statuses[0]", "-1", "101 and 200 to 599")},
+		{status(103), wrong(http+"success_statuses[0]", "103", "101 and 200 to 599")},
 		{status(make([]int32, 21)...), wrong(http+"success_statuses", "21", "20")},
 
 		{byHealth(&connracev1.GrpcHealthCheck{Service: strings.Repeat("s", 257)}), wrong(health+"service", "257", "256")},
@@ -143,6 +144,8 @@ func TestBadSources(t *testing.T) {
 		{bind("127.0.0.1", "127.0.0.2"), []violation{wrong("options.source.bind_addresses[1]", "second", "one of each")}},
 		{bind("127.0.0.1", "::ffff:127.0.0.2"), []violation{wrong("options.source.bind_addresses[1]", "second")}},
 		{bind("127.0.0.1", "::1", "::1"), []violation{wrong("options.source.bind_addresses[2]", "second")}},
+		{bind("fe80::1%lo"), []violation{wrong("options.source.bind_addresses", "fe80::1%lo", "with a zone", "interface")}},
+		{bind("::1", "::ffff:127.0.0.1%lo"), []violation{wrong("options.source.bind_addresses[1]", "::ffff:127.0.0.1%lo", "with a zone", "interface")}},
 		{bind("nowhere", "127.0.0.1", "127.0.0.1"), []violation{
 			wrong("options.source.bind_addresses[0]"), wrong("options.source.bind_addresses[2]"),
 		}},
@@ -206,7 +209,7 @@ func TestCriteriaAreEchoed(t *testing.T) {
 		eight[i] = strings.Repeat("p", 255)
 	}
 	for i := range twenty {
-		twenty[i] = 100 + 499*int32(i%2)
+		twenty[i] = 101 + 498*int32(i%2)
 	}
 	label := strings.Repeat("a", 62) + "."
 	longest := strings.Repeat(label, 4) + "a" // 253 characters

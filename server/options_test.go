@@ -34,9 +34,6 @@ func inEffect(t *testing.T, d *daemon, asked *connracev1.RaceOptions) (*connrace
 	want := proto.CloneOf(race.GetOptions())
 	warnings := slices.Concat(race.GetRun().GetWarnings(), uselessToRank(asked))
 	want.Grace, want.Criterion, want.CloseWithFin = nil, nil, false
-	if want.GetSource() != nil {
-		want.Source.Dscp = 0
-	}
 	same(t, rank.GetOptions(), want)
 	same(t, &connracev1.Run{Warnings: rank.GetRun().GetWarnings()}, &connracev1.Run{Warnings: warnings})
 	return race.GetOptions(), race.GetRun()
@@ -50,7 +47,6 @@ func uselessToRank(asked *connracev1.RaceOptions) (all []*connracev1.Warning) {
 	}{
 		{asked.GetGrace().AsDuration() != 0, "options.grace"},
 		{asked.GetCriterion() != nil, "options.criterion"},
-		{asked.GetSource().GetDscp() != 0, "options.source.dscp"},
 		{asked.GetCloseWithFin(), "options.close_with_fin"},
 	} {
 		if f.set {

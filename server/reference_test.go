@@ -52,7 +52,7 @@ func TestReferenceLimits(t *testing.T) {
 		"options.criterion.tls.root_certificates_pem": fmt.Sprintf("at most %d certificates, at most %d bytes", stage.MaxRoots, stage.MaxRootsLength),
 		"options.criterion.http.path":                 fmt.Sprintf("at most %d bytes", stage.MaxPathLength),
 		"options.criterion.http.host":                 fmt.Sprintf("at most %d characters", stage.MaxHostLength),
-		"options.criterion.http.success_statuses":     fmt.Sprintf("100 to 599, at most %d", stage.MaxStatuses),
+		"options.criterion.http.success_statuses":     fmt.Sprintf("101 and 200 to 599, at most %d", stage.MaxStatuses),
 		"options.criterion.grpc_health.service":       fmt.Sprintf("at most %d bytes", stage.MaxServiceLength),
 		"options.source.interface":                    "at most 15 bytes",
 		"options.source.dscp":                         fmt.Sprintf("0 to %d", racer.MaxDSCP),

@@ -20,10 +20,11 @@ type Sources struct {
 }
 
 // Via is what a caller adds to what the routes choose by. The zero value: nothing. Other
-// systems than Linux know neither.
+// systems than Linux know none of it.
 type Via struct {
 	Interface string // that packets leave through (SO_BINDTODEVICE)
 	Mark      uint32 // of packets, for the routing policy (SO_MARK)
+	DSCP      uint8  // of packets, for the routing policy too (RFC 2474); 0 to 63
 }
 
 // way is what a source depends on.

@@ -134,10 +134,11 @@ func TestSourcesAreKeptByTheWay(t *testing.T) {
 	s, dst := new(Sources), netip.MustParseAddr("127.0.0.1")
 	s.For(dst, Via{})
 	s.read = time.Now().Add(time.Minute) // so that this takes as long as it may
-	for i, via := range []Via{{}, {Interface: "a"}, {Mark: 1}, {Interface: "a", Mark: 1}} {
+	ways := []Via{{}, {Interface: "a"}, {Mark: 1}, {Interface: "a", Mark: 1}, {DSCP: 1}, {Mark: 1, DSCP: 1}}
+	for i, via := range ways {
 		s.found[way{dst, via}] = source{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), i}
 	}
-	for i, via := range []Via{{}, {Interface: "a"}, {Mark: 1}, {Interface: "a", Mark: 1}} {
+	for i, via := range ways {
 		if got, bits := s.For(dst, via); got != netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) || bits != i {
 			t.Errorf("through %+v it is %s/%d", via, got, bits)
 		}

@@ -144,6 +144,30 @@ func certificateOf(subject, name, serial int) *x509.Certificate {
 
 func oneOf(cert *x509.Certificate) []*x509.Certificate { return []*x509.Certificate{cert} }
 
+// The names of a chain have a bound together: the first ones are told.
+func TestBoundOfAllNames(t *testing.T) {
+	cert := func(names, length int) *x509.Certificate {
+		c := certificateOf(10, 1, 1)
+		c.DNSNames = slices.Repeat([]string{strings.Repeat("n", length)}, names)
+		return c
+	}
+	for name, c := range map[string]struct {
+		chain []*x509.Certificate
+		want  []int // names of each
+	}{
+		"all there is room for": {[]*x509.Certificate{cert(16, 128), cert(16, 128), cert(1, 1)}, []int{16, 16, 0}},
+		"one too many":          {[]*x509.Certificate{cert(16, 128), cert(17, 128)}, []int{16, 16}},
+		"none after that":       {[]*x509.Certificate{cert(50, 100), cert(1, 1)}, []int{40, 0}},
+		"a common one":          {[]*x509.Certificate{cert(100, 30), cert(0, 0)}, []int{100, 0}},
+	} {
+		for i, got := range certificates(c.chain) {
+			if len(got.Names) != c.want[i] {
+				t.Errorf("%s: certificate %d has %d names, want %d", name, i, len(got.Names), c.want[i])
+			}
+		}
+	}
+}
+
 // A sentence has room for five of a certificate's names, and says how many there are
 // beside them.
 func TestNamesInASentence(t *testing.T) {

@@ -13,23 +13,25 @@ import (
 
 // Bounds of what is told of a peer's certificates, who may send anything.
 const (
-	maxCertificates = 10  // of a chain, the leaf first
-	maxNames        = 100 // of a certificate
-	maxName         = 253 // bytes of each
-	maxSubject      = 512 // bytes, of the issuer likewise
-	maxSerial       = 64  // digits; RFC 5280 allows 40
+	maxCertificates = 10      // of a chain, the leaf first
+	maxNames        = 100     // of a certificate
+	maxName         = 253     // bytes of each
+	maxAllNames     = 4 << 10 // bytes of all names of a chain
+	maxSubject      = 512     // bytes, of the issuer likewise
+	maxSerial       = 64      // digits; RFC 5280 allows 40
 )
 
 // certificates are what an operator wants to know of a chain.
 func certificates(chain []*x509.Certificate) []sched.Certificate {
 	chain = chain[:min(len(chain), maxCertificates)]
 	var told []sched.Certificate
+	room := maxAllNames
 	for _, cert := range chain {
 		sum := sha256.Sum256(cert.Raw)
 		told = append(told, sched.Certificate{
 			Subject:     printable(cert.Subject.String(), maxSubject),
 			Issuer:      printable(cert.Issuer.String(), maxSubject),
-			Names:       names(cert),
+			Names:       within(names(cert), &room),
 			NotBefore:   cert.NotBefore,
 			NotAfter:    cert.NotAfter,
 			Serial:      printable(cert.SerialNumber.Text(16), maxSerial),
@@ -37,6 +39,18 @@ func certificates(chain []*x509.Certificate) []sched.Certificate {
 		})
 	}
 	return told
+}
+
+// within are the first of the names that there is room for, which is less then.
+func within(names []string, room *int) []string {
+	for i, name := range names {
+		if *room < len(name) {
+			*room = 0 // the names told are the first ones
+			return names[:i]
+		}
+		*room -= len(name)
+	}
+	return names
 }
 
 // names are the DNS names and addresses that a certificate is for.

@@ -33,7 +33,9 @@ type TLS struct {
 	// verified and not sent (RFC 6066 section 3). Empty: Peer.Name.
 	ServerName string
 	// ALPN are the protocols offered, the preferred first, at most MaxALPN of 1 to 255
-	// bytes. None: http/1.1 with HTTP, h2 with Health, and otherwise no offer.
+	// bytes; h2 is one of them with Health. The server must agree on one. None: http/1.1
+	// with HTTP, which a server without ALPN is spoken to all the same, h2 with Health, and
+	// otherwise no offer.
 	ALPN []string
 	// Roots are trusted. nil: the system's.
 	Roots *x509.CertPool
@@ -48,7 +50,8 @@ type HTTP struct {
 	// Host is the header of this name. Empty: Peer.Name, or else TLS.ServerName, or
 	// else the address, and the port if it is not the usual one.
 	Host string
-	// Statuses count as success, at most MaxStatuses of 100 to 599. None: 200 to 399.
+	// Statuses count as success, at most MaxStatuses of 101 and 200 to 599: after
+	// all other 1xx another response follows. None: 200 to 399.
 	Statuses []int
 }
 

@@ -97,6 +97,7 @@ func tlsFailures(t *testing.T, w *world) []failing {
 		}), ask, "connection_reset", "in the TLS handshake", phase},
 		{"closed", script(t, closesWith("")), ask, "connection_closed", "in the TLS handshake", phase},
 		{"no protocol in common", serve(t, w.secure(netlab.Read(), "acme-tls/1")), ask, "tls_alpn_mismatch", `"h2" and "foo"`, phase},
+		{"no ALPN, and some was asked for", speaking(&tls.Config{}), ask, "tls_alpn_mismatch", `asked for, "h2" and "foo": it has no ALPN`, phase},
 		{"TLS 1.0", speaking(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}), ask, "tls_version_unsupported", "TLS 1.2", phase},
 		{"chooses TLS 1.0", script(t, says(hello10)), ask, "tls_version_unsupported", "TLS 1.2", phase},
 		{"wants a certificate, 1.2", speaking(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), ask, "tls_alert", `"handshake failure"`, phase},
@@ -202,6 +203,7 @@ func healthFailures(t *testing.T, w *world) []failing {
 	askTLS := func(service string) *Criterion {
 		return &Criterion{TLS: w.tls(), Health: &Health{Service: service}}
 	}
+	either := &Criterion{TLS: w.tls("h2", "http/1.1"), Health: &Health{}}
 	web := netlab.HTTP(netlab.HTTPServer{Body: "<html>"})
 	const phase, both = "grpc_health", "tls_handshake grpc_health"
 	return []failing{
@@ -228,7 +230,9 @@ func healthFailures(t *testing.T, w *world) []failing {
 		{"a web server", serve(t, w.secure(web, "h2")), askTLS(""), "grpc_not_spoken", "text/html", both},
 		{"HTTP/1.1", script(t, says("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")), ask(""), "grpc_not_spoken", "", phase},
 		{"garbage", serve(t, netlab.Garbage()), ask(""), "grpc_not_spoken", "", phase},
-		{"no ALPN", serve(t, w.secure(netlab.Health(states))), askTLS(""), "tls_alpn_mismatch", "gRPC over TLS needs one", "tls_handshake"},
+		{"no ALPN", serve(t, w.secure(netlab.Health(states))), askTLS(""), "tls_alpn_mismatch", "gRPC over TLS needs h2", "tls_handshake"},
+		{"another protocol over TLS", serve(t, w.secure(web, "http/1.1")), either, "tls_alpn_mismatch", `agreed on "http/1.1", and gRPC over TLS needs h2`, "tls_handshake"},
+		{"no ALPN over TLS, and more was asked for", serve(t, w.secure(netlab.Health(states))), either, "tls_alpn_mismatch", `"h2" and "http/1.1", and gRPC`, "tls_handshake"},
 		{"TLS unasked", secure, ask(""), "connection_closed", "with or without TLS", phase},
 		{"reset", script(t, resetting), ask(""), "connection_reset", "health check", phase},
 		{"closed", script(t, closesWith("")), ask(""), "connection_closed", "health check", phase},

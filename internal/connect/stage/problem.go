@@ -43,6 +43,7 @@ func (c *Criterion) Check() []Problem {
 		found.health(c.Health)
 	}
 	found.only(c)
+	found.speaks(c)
 	return found
 }
 
@@ -79,6 +80,13 @@ func (p *problems) only(c *Criterion) {
 	}
 }
 
+// speaks sees that what is offered can be used for what comes after TLS.
+func (p *problems) speaks(c *Criterion) {
+	if c.TLS != nil && c.Health != nil && len(c.TLS.ALPN) > 0 && !slices.Contains(c.TLS.ALPN, http2Protocol) {
+		p.addf("tls.alpn_protocols", "has no %q; with grpc_health allowed are protocols with it, or none", http2Protocol)
+	}
+}
+
 func (p *problems) tls(t *TLS) {
 	p.text("tls.server_name", t.ServerName, checkServerName)
 	if len(t.ALPN) > MaxALPN {
@@ -103,8 +111,8 @@ func (p *problems) http(h *HTTP) {
 		return
 	}
 	for i, status := range h.Statuses {
-		if status < 100 || status > 599 {
-			p.addf(fmt.Sprintf("http.success_statuses[%d]", i), "is %d; allowed is 100 to 599", status)
+		if status < 100 || status > 599 || interim(status) {
+			p.addf(fmt.Sprintf("http.success_statuses[%d]", i), "is %d; allowed are 101 and 200 to 599", status)
 		}
 	}
 }

@@ -34,7 +34,6 @@ func TestTLS(t *testing.T) {
 			agreed         string
 		}{
 			{nil, nil, ""},
-			{nil, []string{"h2"}, ""},
 			{[]string{"h2"}, nil, ""},
 			{[]string{"b", "a"}, []string{"a", "b"}, "b"},
 		} {

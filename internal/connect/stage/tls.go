@@ -34,13 +34,24 @@ func (r *run) handshake(ctx context.Context) (time.Duration, *sched.Failure) {
 		return done, handshakeFailure(err, name, offered)
 	}
 	r.conn = conn
-	if r.Health != nil && state.NegotiatedProtocol == "" {
-		return done, &sched.Failure{
-			Type: "tls_alpn_mismatch", Fault: sched.FaultTarget,
-			Text: fmt.Sprintf("the server agreed on none of the protocols that were offered, %s, and gRPC over TLS needs one; switch on ALPN with h2 at the server", listed("%+q", offered)),
-		}
+	return done, r.disagreement(state.NegotiatedProtocol, offered)
+}
+
+// disagreement says what is wrong with what ALPN has agreed on, or nil. crypto/tls lets
+// pass what a server agrees on that ignores ALPN: nothing.
+func (r *run) disagreement(agreed string, offered []string) *sched.Failure {
+	failure := &sched.Failure{Type: "tls_alpn_mismatch", Fault: sched.FaultTarget}
+	switch {
+	case r.Health != nil && agreed != http2Protocol && agreed != "":
+		failure.Text = fmt.Sprintf("the server agreed on %+q, and gRPC over TLS needs h2; switch on h2 in the server's ALPN, or ask another port", agreed)
+	case r.Health != nil && agreed == "":
+		failure.Text = fmt.Sprintf("the server agreed on none of the protocols that were offered, %s, and gRPC over TLS needs h2; switch on ALPN with h2 at the server", listed("%+q", offered))
+	case len(r.TLS.ALPN) > 0 && agreed == "":
+		failure.Text = fmt.Sprintf("the server agreed on none of the protocols that were asked for, %s: it has no ALPN; switch on ALPN with one of them there, or ask for none", listed("%+q", offered))
+	default:
+		return nil
 	}
-	return done, nil
+	return failure
 }
 
 // facts are what is known after a handshake that ended with err.

@@ -873,7 +873,8 @@ type Attempt struct {
 	// When its outcome was known, from run.start_time; when it connected, by the
 	// kernel's clock where that is known: see notice_delay.
 	EndOffset *durationpb.Duration `protobuf:"bytes,4,opt,name=end_offset,json=endOffset,proto3" json:"end_offset,omitempty"`
-	// The local end, "address:port".
+	// The local end, "address:port". Unset when it is not known: no packet left, or the
+	// attempt got no answer and its SYN was not sent again.
 	LocalEndpoint string `protobuf:"bytes,5,opt,name=local_endpoint,json=localEndpoint,proto3" json:"local_endpoint,omitempty"`
 	// Its stages in order, the one that failed included.
 	Phases []*Phase `protobuf:"bytes,6,rep,name=phases,proto3" json:"phases,omitempty"`
@@ -1129,7 +1130,7 @@ type TlsFacts struct {
 	Verified bool `protobuf:"varint,5,opt,name=verified,proto3" json:"verified,omitempty"`
 	// What the peer presented, its own certificate first. At most 10.
 	Certificates []*CertificateFacts `protobuf:"bytes,6,rep,name=certificates,proto3" json:"certificates,omitempty"`
-	// When the first of certificates expires.
+	// When the first of certificates expires. Unset outside the years 1 to 9999.
 	EarliestExpireTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=earliest_expire_time,json=earliestExpireTime,proto3" json:"earliest_expire_time,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -1214,18 +1215,21 @@ func (x *TlsFacts) GetEarliestExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// CertificateFacts are what is known of a certificate.
+// CertificateFacts are what is known of a certificate. A probe of several rounds says all
+// of it the first time, and as long as a candidate's certificates stay the same only
+// valid_from_time, expire_time and sha256_fingerprint; likewise of what changes more than
+// 500 times.
 type CertificateFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its subject, by RFC 2253.
 	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Its issuer, by RFC 2253.
 	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
-	// The DNS names and addresses it is for. At most 100.
+	// The DNS names and addresses it is for. At most 100, and 4 KiB of a whole chain.
 	Names []string `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
-	// When it becomes valid.
+	// When it becomes valid. Unset outside the years 1 to 9999.
 	ValidFromTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=valid_from_time,json=validFromTime,proto3" json:"valid_from_time,omitempty"`
-	// When it expires.
+	// When it expires. Unset outside the years 1 to 9999.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Its serial number in hexadecimal.
 	SerialNumber string `protobuf:"bytes,6,opt,name=serial_number,json=serialNumber,proto3" json:"serial_number,omitempty"`
@@ -1383,8 +1387,9 @@ func (x *HttpFacts) GetFirstByteDuration() *durationpb.Duration {
 type KernelFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The round-trip time of the handshake, from the SYN to its answer. Unset when it
-	// was not measured: the attempt did not connect, or its SYN was repeated, so that
-	// it is not known which one was answered.
+	// was not measured: the attempt did not connect, or its SYN was repeated and the peer
+	// has no timestamps, which tell which one was answered; with them it is right to a
+	// millisecond.
 	Rtt *durationpb.Duration `protobuf:"bytes,1,opt,name=rtt,proto3" json:"rtt,omitempty"`
 	// Its mean deviation (RFC 6298, RTTVAR). Unset likewise.
 	RttDeviation *durationpb.Duration `protobuf:"bytes,2,opt,name=rtt_deviation,json=rttDeviation,proto3" json:"rtt_deviation,omitempty"`

@@ -160,11 +160,12 @@ const (
 	HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_UNSPECIFIED HappyEyeballsVersion = 0
 	// RFC 8305. The first attempt waits for IPv6's answer, also where the daemon's
 	// host has no route for IPv6; an address that comes late is sorted among those
-	// that have not been tried.
+	// that have not been tried; an attempt's delay counts from its start.
 	HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V2 HappyEyeballsVersion = 2
 	// draft-ietf-happy-happyeyeballs-v3. The first attempt waits for the family
 	// that the daemon's host has a route for; an address that comes late is sorted
-	// among all.
+	// among all; a stage of an attempt that is done, such as TCP before TLS, gives it
+	// its delay anew, up to 2 s from its start.
 	HappyEyeballsVersion_HAPPY_EYEBALLS_VERSION_V3 HappyEyeballsVersion = 3
 )
 
@@ -501,8 +502,10 @@ type TlsCheck struct {
 	// Default: the name the candidate was resolved from; of a literal its address. At
 	// most 253 characters.
 	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
-	// The protocols offered, the preferred first: "h2", "http/1.1". At most 8, each of at
-	// most 255 bytes. Default: "http/1.1" with http, "h2" with grpc_health, else none.
+	// The protocols offered, the preferred first: "h2", "http/1.1". The server must agree
+	// on one of them, with grpc_health on "h2". At most 8, each of at most 255 bytes.
+	// Default: "http/1.1" with http, which a server without ALPN need not agree on, "h2"
+	// with grpc_health, else none.
 	AlpnProtocols []string `protobuf:"bytes,2,rep,name=alpn_protocols,json=alpnProtocols,proto3" json:"alpn_protocols,omitempty"`
 	// The certificates that are trusted, in PEM. At most 500, and 256 KiB. Default: those
 	// of the daemon's system. The reply leaves it out.
@@ -575,7 +578,8 @@ type HttpCheck struct {
 	// The Host header. Default: the name, or the address, with the port where it is not
 	// the scheme's own. At most 262 characters.
 	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
-	// The statuses that count as success, at most 20. Default: 200 to 399.
+	// The statuses that count as success, at most 20: 101 and 200 to 599, as after all
+	// other 1xx another response follows. Default: 200 to 399.
 	SuccessStatuses []int32 `protobuf:"varint,4,rep,packed,name=success_statuses,json=successStatuses,proto3" json:"success_statuses,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -745,7 +749,8 @@ type SourceOptions struct {
 	// The mark of packets, for the daemon's routing policy and firewall (SO_MARK). The
 	// daemon needs the capability CAP_NET_ADMIN. Default: none.
 	Mark uint32 `protobuf:"varint,3,opt,name=mark,proto3" json:"mark,omitempty"`
-	// The Differentiated Services Code Point of packets (RFC 2474), 0 to 63. Default: 0.
+	// The Differentiated Services Code Point of packets (RFC 2474), which the daemon's
+	// routing policy may go by too; 0 to 63. Default: 0.
 	Dscp          int32 `protobuf:"varint,4,opt,name=dscp,proto3" json:"dscp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -845,8 +850,8 @@ type RaceOptions struct {
 	// How many backup attempts the race may make: a second one to an address whose
 	// first has had no answer, because its SYN may have been lost and a kernel waits
 	// 1 s before it sends another. An address gets one at the most, when no other
-	// address waits for its turn. Default 2; 0 makes none; at most 10. SEQUENTIAL
-	// makes none.
+	// address is due before that second is over. Default 2; 0 makes none; at most 10.
+	// SEQUENTIAL makes none.
 	MaxBackupAttempts *int32 `protobuf:"varint,9,opt,name=max_backup_attempts,json=maxBackupAttempts,proto3,oneof" json:"max_backup_attempts,omitempty"`
 	// How long attempts that have lost may go on after the win, so that the reply
 	// can say what they would have come to (Candidate.if_first_difference). The reply

@@ -37,8 +37,8 @@ const (
 // names the fields that are wrong (google.rpc.BadRequest). FAILED_PRECONDITION
 // comes only to those who ask for it with a fail_unless switch. The service
 // never answers UNAVAILABLE for a target, because clients retry that by
-// themselves. Every error carries a google.rpc.ErrorInfo of domain
-// "connrace.v1".
+// themselves. Every error of the daemon carries a google.rpc.ErrorInfo of domain
+// "connrace.v1"; one without it is gRPC's own, of a call the daemon has not seen.
 //
 // Deadlines. An answer beats a deadline: when the caller's deadline is near, the
 // reply leaves with what is known, a tenth of the time left before it (5 ms at
@@ -130,8 +130,8 @@ type RacerService_WatchProbeClient = grpc.ServerStreamingClient[WatchProbeRespon
 // names the fields that are wrong (google.rpc.BadRequest). FAILED_PRECONDITION
 // comes only to those who ask for it with a fail_unless switch. The service
 // never answers UNAVAILABLE for a target, because clients retry that by
-// themselves. Every error carries a google.rpc.ErrorInfo of domain
-// "connrace.v1".
+// themselves. Every error of the daemon carries a google.rpc.ErrorInfo of domain
+// "connrace.v1"; one without it is gRPC's own, of a call the daemon has not seen.
 //
 // Deadlines. An answer beats a deadline: when the caller's deadline is near, the
 // reply leaves with what is known, a tenth of the time left before it (5 ms at
