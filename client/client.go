@@ -12,9 +12,9 @@ import (
 	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 )
 
-// maxReplyBytes fits the largest reply: a probe of 20,000 samples with its
-// transcript.
-const maxReplyBytes = 32 << 20
+// maxReplyBytes fits the largest reply: a probe of 20,000 samples with its transcript,
+// and with what peers can put into their certificates.
+const maxReplyBytes = 64 << 20
 
 // Client asks one daemon. Use New.
 type Client struct {

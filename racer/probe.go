@@ -183,6 +183,7 @@ type prober struct {
 	last       time.Time // when the latest round began
 	candidates []Candidate
 	end        sched.EndReason
+	told       chains
 }
 
 // next returns how long to wait for the start of the next round.
@@ -196,11 +197,12 @@ func (p *prober) add(e *engine, round int) {
 	if p.rounds == 0 {
 		p.run, p.candidates = e.summary(), candidates
 		p.run.Transcript = nil
+		p.told.begin(candidates)
 	} else {
 		p.join(candidates, e.start.Sub(p.run.Start))
 	}
 	base := e.start.Sub(p.run.Start)
-	p.run.Transcript = append(p.run.Transcript, e.transcript(round, base)...)
+	p.run.Transcript = append(p.run.Transcript, thinAll(e.transcript(round, base))...)
 	p.run.Duration = base + e.took
 	p.rounds, p.last = p.rounds+1, e.start
 	p.ended(e.end)
@@ -213,7 +215,7 @@ func (p *prober) join(candidates []Candidate, base time.Duration) {
 		c := &p.candidates[i]
 		c.Outcome = candidates[i].Outcome
 		for _, a := range candidates[i].Attempts {
-			c.Attempts = append(c.Attempts, a.later(base))
+			c.Attempts = append(c.Attempts, p.told.thin(i, a.later(base)))
 		}
 	}
 }
