@@ -75,13 +75,22 @@ func parseEndpoint(s string) (endpoint, error) {
 	bracketed := strings.HasPrefix(s, "[")
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() == bracketed {
 		e.addr = addr
-		return e, nil
+		return e, checkZone(addr)
 	}
 	if bracketed {
 		return endpoint{}, fmt.Errorf("has %s in brackets; they are for IPv6 addresses such as [2001:db8::1]", hostname.Quote(host))
 	}
 	e.name = host
 	return e, checkName(host)
+}
+
+// checkZone refuses a zone of an IPv4 address: as IPv4, which it is dialed as, it would
+// lose it, and others are denied for theirs.
+func checkZone(addr netip.Addr) error {
+	if addr.Is4In6() && addr.Zone() != "" {
+		return fmt.Errorf("has %s, an IPv4 address with a zone; leave the zone out", hostname.Quote(addr.String()))
+	}
+	return nil
 }
 
 func hostPortError(s string) error {

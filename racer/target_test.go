@@ -102,6 +102,8 @@ func TestBadEndpoints(t *testing.T) {
 		"fe80::1%eth0:443":        "in brackets",
 		"example.com%eth0:80":     `the character '%'`,
 		"[2001:db8::1]443":        "has no port",
+		"[::ffff:127.0.0.1%lo]:1": `has "::ffff:127.0.0.1%lo", an IPv4 address with a zone; leave the zone out`,
+		"[::ffff:7f00:1%lo]:1":    "an IPv4 address with a zone",
 		"[2001:db8::1]:443:80":    "has no port",
 	} {
 		if got, err := parseEndpoint(text); err == nil {
@@ -117,7 +119,7 @@ func TestBadEndpoints(t *testing.T) {
 func FuzzParseEndpoint(f *testing.F) {
 	for _, text := range []string{
 		"example.com:443", "192.0.2.1:443", "[2001:db8::1]:443", "[fe80::1%eth0]:1", "127.1:80",
-		"0x7f.1:80", "a.0x:1", "[::ffff:1.2.3.4]:65535", "a..b:1", "1.2.3.4.:5", "xn--a.b.:1", "a:+1", "[1.2.3.4]:5",
+		"0x7f.1:80", "a.0x:1", "[::ffff:1.2.3.4]:65535", "a..b:1", "1.2.3.4.:5", "xn--a.b.:1", "a:+1", "[1.2.3.4]:5", "[::ffff:1.2.3.4%lo]:1",
 	} {
 		f.Add(text)
 	}
@@ -129,7 +131,7 @@ func FuzzParseEndpoint(f *testing.F) {
 			}
 			return
 		}
-		if e.port == 0 || (e.name == "") != e.addr.IsValid() {
+		if e.port == 0 || (e.name == "") != e.addr.IsValid() || e.addr.Unmap().Zone() != e.addr.Zone() {
 			t.Fatalf("%q is %+v", text, e)
 		}
 		host := e.name

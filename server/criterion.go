@@ -64,7 +64,8 @@ func (d *decoder) source(m *connracev1.SourceOptions) racer.Source {
 
 func (d *decoder) bind(s *racer.Source, field, text string) {
 	addr, err := netip.ParseAddr(text)
-	addr = addr.Unmap()
+	zone := addr.Zone()
+	addr = addr.Unmap() // without its zone, where it is IPv4
 	of := &s.IPv6
 	if addr.Is4() {
 		of = &s.IPv4
@@ -72,6 +73,8 @@ func (d *decoder) bind(s *racer.Source, field, text string) {
 	switch {
 	case err != nil:
 		d.wrongf(field, "is %s, which is no address; write it as in \"192.0.2.1\" or \"2001:db8::1\"", hostname.Quote(text))
+	case addr.Is4() && zone != "":
+		d.wrongf(field, "is %s, an IPv4 address with a zone; leave the zone out and set the interface", hostname.Quote(text))
 	case of.IsValid():
 		d.wrongf(field, "is a second address of its family; one of each is allowed")
 	default:

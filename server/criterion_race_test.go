@@ -1,10 +1,15 @@
 package server_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"io"
+	"math/big"
 	"net"
 	"net/netip"
 	"slices"
@@ -12,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -128,6 +134,43 @@ func follows(t *testing.T, a *connracev1.Attempt, errorType string, want ...conn
 	}
 	if at > a.GetEndOffset().AsDuration() {
 		t.Errorf("the stages end at %v, the attempt at %v", at, a.GetEndOffset().AsDuration())
+	}
+}
+
+// yearZero is a certificate that was good in the year 0 only, which no Timestamp can hold.
+func yearZero(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	of := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, of, of, &key.PublicKey, key)
+	must(t, err)
+	return der
+}
+
+// A peer's certificate with a date that can't be told costs that date, and not the reply.
+func TestCertificateOfTheYearZero(t *testing.T) {
+	t.Parallel()
+	l, d := newLab(t), serve(t, plain())
+	l.cert.Certificate = append(l.cert.Certificate, yearZero(t))
+	reply, err := d.rpc.Race(patient(t), &connracev1.RaceRequest{
+		Target:  behaving(t, l.tls(l.cert, netlab.Read())).Addr().String(),
+		Options: &connracev1.RaceOptions{Criterion: l.trusting(overTLS(nil))},
+	})
+	must(t, err)
+	facts := theOnly(t, reply).GetTls()
+	if len(facts.GetCertificates()) != 2 || !facts.GetVerified() {
+		t.Fatalf("the facts are %v, want two certificates, verified", facts)
+	}
+	own, old := facts.GetCertificates()[0], facts.GetCertificates()[1]
+	if own.GetValidFromTime() == nil || own.GetExpireTime() == nil || old.GetValidFromTime() != nil || old.GetExpireTime() != nil || facts.GetEarliestExpireTime() != nil {
+		t.Errorf("the facts are %v, want the dates of the first certificate alone", facts)
+	}
+	if _, err := protojson.Marshal(reply); err != nil {
+		t.Errorf("the reply is no JSON: %v", err)
 	}
 }
 

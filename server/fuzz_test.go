@@ -63,7 +63,7 @@ var badCriteria = []*connracev1.SuccessCriterion{
 var sources = []*connracev1.SourceOptions{
 	{BindAddresses: []string{"127.0.0.1", "::1"}, Interface: "lo", Mark: 7, Dscp: 46},
 	{BindAddresses: []string{"127.0.0.1", "", "::ffff:127.0.0.2"}, Interface: "sixteen-bytes-et", Dscp: 64},
-	{Dscp: -1},
+	{BindAddresses: []string{"::ffff:127.0.0.2%lo", "fe80::1%lo"}, Dscp: -1},
 }
 
 // A field that no seed has is hardly ever tried.

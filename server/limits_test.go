@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	connracev1 "github.com/connrace/connrace/proto/connrace/v1"
 )
@@ -54,6 +56,48 @@ func TestOversizedRequest(t *testing.T) {
 	livesOn(t, d)
 	_, err = d.rpc.ResolveAndRank(patient(t), &connracev1.ResolveAndRankRequest{Target: "127.0.0.1:80"})
 	must(t, err)
+}
+
+// bytesCodec sends bytes as they are, in place of a message.
+type bytesCodec struct{}
+
+func (bytesCodec) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+func (bytesCodec) Unmarshal([]byte, any) error   { return nil }
+func (bytesCodec) Name() string                  { return "proto" }
+
+// What gRPC itself refuses has these codes and no ErrorInfo, as docs/reference.md says,
+// which is how a caller tells it from what the daemon says; and it is no line in the log.
+func TestStatusesOfTheTransport(t *testing.T) {
+	t.Parallel()
+	d := serve(t, plain())
+	const race = "/connrace.v1.RacerService/Race"
+	for name, c := range map[string]struct {
+		method string
+		body   []byte
+		want   codes.Code
+	}{
+		"text that is not UTF-8": {race, []byte{0x0a, 2, 0xff, 0xfe}, codes.Internal},
+		"no message":             {race, []byte{0xff, 0xff}, codes.Internal},
+		"as large as allowed":    {race, unknownField(512 << 10), codes.InvalidArgument}, // the daemon's own: it has no target
+		"too large":              {race, unknownField(512<<10 + 1), codes.ResourceExhausted},
+		"an unknown method":      {race + "r", nil, codes.Unimplemented},
+		"an unknown service":     {"/connrace.v1.Racer/Race", nil, codes.Unimplemented},
+	} {
+		err := d.conn.Invoke(patient(t), c.method, c.body, nil, grpc.ForceCodec(bytesCodec{}))
+		if details := len(status.Convert(err).Details()); status.Code(err) != c.want || (details > 0) != (c.want == codes.InvalidArgument) {
+			t.Errorf("%s: %v with %d details, want %s", name, err, details, c.want)
+		}
+	}
+	if lines := d.log.lines(t, "finished call"); len(lines) != 1 {
+		t.Errorf("the log has %v, want the one call that the daemon has seen", lines)
+	}
+}
+
+// unknownField is a message of n bytes that is one field which the contract lacks.
+func unknownField(n int) []byte {
+	const number, tag, length = 1000, 2, 3 // bytes of the latter two at these sizes
+	m := protowire.AppendTag(make([]byte, 0, n), number, protowire.BytesType)
+	return protowire.AppendBytes(m, make([]byte, n-tag-length))
 }
 
 func TestOversizedMetadata(t *testing.T) {

@@ -56,12 +56,12 @@ func tlsFacts(t *sched.TLS) *connracev1.TlsFacts {
 	for i := range t.Certificates {
 		c := &t.Certificates[i]
 		m.Certificates = append(m.Certificates, certificate(c))
-		if earliest.IsZero() || c.NotAfter.Before(earliest) {
+		if i == 0 || c.NotAfter.Before(earliest) {
 			earliest = c.NotAfter
 		}
 	}
-	if !earliest.IsZero() {
-		m.EarliestExpireTime = timestamppb.New(earliest)
+	if len(t.Certificates) > 0 {
+		m.EarliestExpireTime = timestamp(earliest)
 	}
 	return m
 }
@@ -69,7 +69,17 @@ func tlsFacts(t *sched.TLS) *connracev1.TlsFacts {
 func certificate(c *sched.Certificate) *connracev1.CertificateFacts {
 	return &connracev1.CertificateFacts{
 		Subject: c.Subject, Issuer: c.Issuer, Names: c.Names,
-		ValidFromTime: timestamppb.New(c.NotBefore), ExpireTime: timestamppb.New(c.NotAfter),
+		ValidFromTime: timestamp(c.NotBefore), ExpireTime: timestamp(c.NotAfter),
 		SerialNumber: c.Serial, Sha256Fingerprint: c.Fingerprint,
 	}
+}
+
+// timestamp is unset for a time outside of the years 1 to 9999, which a peer's
+// certificate may have: no message with such a google.protobuf.Timestamp can be written
+// as JSON.
+func timestamp(t time.Time) *timestamppb.Timestamp {
+	if m := timestamppb.New(t); m.IsValid() {
+		return m
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -117,6 +118,68 @@ func TestEncodeNoStage(t *testing.T) {
 	got = attempt(&racer.Attempt{Stages: &sched.Stages{TLS: &sched.TLS{}}, Failure: sched.Failure{Type: "timed_out"}})
 	if got.GetTls() == nil || got.GetTls().GetEarliestExpireTime() != nil || got.GetHttp() != nil || got.GetFailure().GetIcmp() != nil {
 		t.Errorf("the attempt is %v", got)
+	}
+}
+
+// A date that a Timestamp can't hold is left out, and the reply can be written as JSON.
+// The bounds themselves are told.
+func TestEncodeDatesOfCertificates(t *testing.T) {
+	t.Parallel()
+	year := func(n int) time.Time { return time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC) }
+	first, last := year(1), year(10000).Add(-time.Nanosecond)
+	for _, c := range []struct {
+		from, to       time.Time
+		tellFrom, tell bool
+	}{
+		{first, last, true, true},
+		{last, first, true, true},
+		{first.Add(-time.Nanosecond), last.Add(time.Nanosecond), false, false},
+		{year(0), year(2027), false, true},
+		{year(2026), year(0), true, false},
+		{year(-1), year(20000), false, false},
+	} {
+		own := sched.Certificate{NotBefore: c.from, NotAfter: c.to}
+		a := racer.Attempt{Stages: &sched.Stages{TLS: &sched.TLS{Certificates: []sched.Certificate{own}}}}
+		m := attempt(&a)
+		if _, err := protojson.Marshal(m); err != nil {
+			t.Errorf("from %v to %v there is no JSON: %v", c.from, c.to, err)
+		}
+		got := m.GetTls().GetCertificates()[0]
+		holds(t, "valid_from_time", got.GetValidFromTime(), c.from, c.tellFrom)
+		holds(t, "expire_time", got.GetExpireTime(), c.to, c.tell)
+		holds(t, "earliest_expire_time", m.GetTls().GetEarliestExpireTime(), c.to, c.tell)
+	}
+}
+
+// holds wants a field to have this time, or to be unset.
+func holds(t *testing.T, field string, got *timestamppb.Timestamp, want time.Time, told bool) {
+	t.Helper()
+	if told != (got != nil) || told && !got.AsTime().Equal(want) {
+		t.Errorf("%s is %v of %v, want it told: %t", field, got, want, told)
+	}
+}
+
+// The earliest end of a chain counts wherever it stands; if it can't be told, no later
+// one stands for it.
+func TestEncodeEarliestExpiry(t *testing.T) {
+	t.Parallel()
+	year := func(n int) sched.Certificate {
+		return sched.Certificate{NotAfter: time.Date(n, 1, 1, 0, 0, 0, 0, time.UTC)}
+	}
+	for _, c := range []struct {
+		chain []sched.Certificate
+		want  int // 0: not told
+	}{
+		{[]sched.Certificate{year(2027), year(2026), year(2028)}, 2026},
+		{[]sched.Certificate{year(1), year(2026)}, 1},
+		{[]sched.Certificate{year(2026), year(1), year(2027)}, 1},
+		{[]sched.Certificate{year(2026), year(0), year(2027)}, 0},
+		{[]sched.Certificate{year(10000), year(2026)}, 2026},
+	} {
+		got := tlsFacts(&sched.TLS{Certificates: c.chain}).GetEarliestExpireTime()
+		if (got != nil) != (c.want != 0) || got != nil && got.AsTime().Year() != c.want {
+			t.Errorf("of %v the earliest is %v, want the year %d", c.chain, got, c.want)
+		}
 	}
 }
 

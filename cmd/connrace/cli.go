@@ -29,6 +29,9 @@ Exit codes: 0 something won, was ranked or is reachable; 1 nothing did or is; 2 
 // parse returns the command that args select. helped says that help was asked
 // for and has been printed; then there is nothing to run.
 func parse(args []string, stdout io.Writer) (command *kong.Context, helped bool, err error) {
+	if err := checkText(args); err != nil {
+		return nil, false, err
+	}
 	parser := newParser(stdout, func(int) { helped = true })
 	args = permute(parser.Model, args)
 	command, err = parser.Parse(args)

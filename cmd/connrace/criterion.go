@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -83,14 +85,48 @@ func (f *criterionFlags) tls(m *pb.SuccessCriterion) error {
 	if f.CAFile == "" {
 		return nil
 	}
-	roots, err := os.ReadFile(f.CAFile)
+	text, err := os.ReadFile(f.CAFile)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--ca-file: %w", err)}
 	}
-	if len(roots) == 0 { // on the wire that is no list of roots, and the system's would count
-		return usage("--ca-file: " + printable(f.CAFile) + ` has no certificate; allowed is PEM, which begins with "-----BEGIN CERTIFICATE-----"`)
+	roots := pemBlocks(text)
+	if err := checkRoots(roots); err != nil {
+		return usage(fmt.Sprintf("--ca-file: %s %v", printable(f.CAFile), err))
 	}
 	m.Tls.RootCertificatesPem = string(roots)
+	return nil
+}
+
+// pemBlocks leaves out of a file of certificates what stands between them: that is for
+// people, may be longer than all of them, and in any encoding. Whatever looks like the
+// begin or the end of one stays, so that the daemon can complain of what is broken.
+func pemBlocks(text []byte) []byte {
+	var blocks []byte
+	inside := false
+	for line := range bytes.Lines(text) {
+		begin, end := bytes.Contains(line, []byte("-----BEGIN ")), bytes.Contains(line, []byte("-----END "))
+		if inside || begin || end {
+			blocks = append(blocks, line...)
+		}
+		inside = begin || inside && !end
+	}
+	return blocks
+}
+
+// maxRootBytes is what a daemon takes of PEM.
+const maxRootBytes = 256 << 10
+
+// checkRoots finds what would not get to the daemon, or would mean something else to it.
+// Its error goes on after the file's name.
+func checkRoots(roots []byte) error {
+	switch {
+	case len(roots) == 0: // on the wire that is no list of roots, and the system's would count
+		return errors.New(`has no certificate; allowed is PEM, which begins with "-----BEGIN CERTIFICATE-----"`)
+	case len(roots) > maxRootBytes:
+		return fmt.Errorf("has %d bytes; allowed are %d, beside text between the certificates: leave out those of authorities that did not sign for the target", len(roots), maxRootBytes)
+	case !utf8.Valid(roots):
+		return errors.New("has bytes inside a certificate that are not text; allowed is PEM, which is ASCII")
+	}
 	return nil
 }
 

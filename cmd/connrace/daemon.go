@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/connrace/connrace/client"
 	"github.com/connrace/connrace/racer"
@@ -58,8 +59,12 @@ const (
 	pipeBytes = 256 << 10
 )
 
-// ask connects to the daemon, calls question, and says what an error of it means.
-func (f *daemonFlags) ask(ctx context.Context, out *output, question func(*client.Client) error) error {
+// ask connects to the daemon, calls question, which sends req, and says what an error of
+// it means.
+func (f *daemonFlags) ask(ctx context.Context, out *output, req proto.Message, question func(*client.Client) error) error {
+	if err := checkSize(req); err != nil {
+		return err
+	}
 	if f.Server != "" && f.DNS.IsValid() {
 		return &exitError{exitUsage, fmt.Errorf("--dns is for the daemon inside this process, and --server asks another one: leave one of the two out, or give --dns to the `connrace serve` at %s", f.Server)}
 	}

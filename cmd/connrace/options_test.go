@@ -147,7 +147,7 @@ func TestTargetWithUnreadableTimes(t *testing.T) {
 func TestMannerFlags(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, []byte("PEM"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("M\xfcller\n-----BEGIN X-----\nPEM\n-----END X-----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -157,7 +157,7 @@ func TestMannerFlags(t *testing.T) {
 		{nil, ``},
 		{[]string{"--tls"}, `criterion { tls {} }`},
 		{[]string{"--tls", "--server-name", "b.example", "--alpn", "h2,http/1.1", "--ca-file", file}, `criterion { tls {
-			server_name: "b.example" alpn_protocols: "h2" alpn_protocols: "http/1.1" root_certificates_pem: "PEM" } }`},
+			server_name: "b.example" alpn_protocols: "h2" alpn_protocols: "http/1.1" root_certificates_pem: "-----BEGIN X-----\nPEM\n-----END X-----\n" } }`},
 		{[]string{"--http", "/"}, `criterion { http { path: "/" } }`},
 		{[]string{"--http", "/x?y", "--http-method", "HEAD", "--http-host", "b:1", "--http-status", "200,204"}, `criterion { http {
 			path: "/x?y" method: "HEAD" host: "b:1" success_statuses: 200 success_statuses: 204 } }`},

@@ -6,8 +6,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/connrace/connrace/internal/hostname"
 )
 
 // permute puts the flags of a command before its arguments, as getopt does: kong
@@ -89,6 +92,17 @@ func numeric(t reflect.Type) bool {
 		t = t.Elem()
 	}
 	return reflect.Int <= t.Kind() && t.Kind() <= reflect.Float64
+}
+
+// checkText refuses what is not UTF-8: kong would put U+FFFD in its place, which names
+// another file, another caller or another interface.
+func checkText(args []string) error {
+	for i, arg := range args {
+		if !utf8.ValidString(arg) {
+			return usage(fmt.Sprintf("argument %d, %s, is not UTF-8; write it in UTF-8, and if it names a file, give that a name in UTF-8", i+1, hostname.Quote(arg)))
+		}
+	}
+	return nil
 }
 
 // checkEmpty refuses a flag whose value is missing or the empty text. To most that would

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestPermute(t *testing.T) {
@@ -34,5 +37,31 @@ func TestPermute(t *testing.T) {
 		if got := permute(app, strings.Fields(args)); !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("%q became %q, want %q", args, got, want)
 		}
+	}
+}
+
+// What is not UTF-8 is refused wherever it stands, and not taken for something else.
+func TestArgumentsAreText(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"race", "\xff=127.0.0.1:1"},
+		{"race", "127.0.0.1:1", "--caller-key=a\xff"},
+		{"race", "127.0.0.1:1", "--caller-key", "\xe4"},
+		{"watch", "127.0.0.1:1", "--tls", "--ca-file", "/tmp/M\xfcller.pem"},
+		{"serve", "--vantage", "\xed\xa0\x80"},
+		{"lab", "lab.yaml", "--", "echo", "\xff"},
+		{"\xff"},
+	} {
+		_, _, err := parse(args, io.Discard)
+		exit, ok := errors.AsType[*exitError](err)
+		bad := slices.IndexFunc(args, func(arg string) bool { return !utf8.ValidString(arg) })
+		want := fmt.Sprintf("argument %d, %+q, is not UTF-8; write it in UTF-8", bad+1, args[bad])
+		if !ok || exit.code != exitUsage || !strings.HasPrefix(exit.Error(), want) {
+			t.Errorf("%q: %v, want %s", args, err, want)
+		}
+	}
+	race := parsed[raceCmd](t, "race", "ä\ufffd=127.0.0.1:1", "--caller-key", "ü€")
+	if race.Targets[0] != "ä\ufffd=127.0.0.1:1" || race.CallerKey != "ü€" {
+		t.Errorf("the target is %q, the key %q", race.Targets[0], race.CallerKey)
 	}
 }

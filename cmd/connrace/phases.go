@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
 
@@ -182,15 +184,20 @@ func tlsWords(t *pb.TlsFacts, now time.Time) string {
 	if own == nil { // a daemon need not say it of each
 		own = earliest
 	}
-	words += ", certificate of " + printable(t.GetServerName()) + ", " + expiryWords(own.AsTime(), now)
-	if earliest.AsTime().Before(own.AsTime()) {
-		words += "; another one of its chain " + expiryWords(earliest.AsTime(), now)
+	words += ", certificate of " + printable(t.GetServerName()) + ", " + expiryWords(own, now)
+	if own != nil && (earliest == nil || earliest.AsTime().Before(own.AsTime())) {
+		words += "; another one of its chain " + expiryWords(earliest, now)
 	}
 	return words
 }
 
-func expiryWords(at, now time.Time) string {
+// expiryWords leave open what the reply does: a date that no Timestamp can hold.
+func expiryWords(expires *timestamppb.Timestamp, now time.Time) string {
+	if expires == nil {
+		return "expires on a day that can't be told"
+	}
 	const day = 24 * time.Hour
+	at := expires.AsTime()
 	left := at.Sub(now)
 	switch {
 	case left < 0:
@@ -199,8 +206,9 @@ func expiryWords(at, now time.Time) string {
 		return "expires within the hour"
 	case left < 2*day:
 		return "expires in " + plural(int(left/time.Hour), "hour")
-	default:
-		return fmt.Sprintf("expires on %s (in %s)", at.Format(time.DateOnly), plural(int(left/day), "day"))
+	default: // a Duration has room for 292 years only, and some certificates are for ever
+		days := (at.Unix() - now.Unix()) / int64(day/time.Second)
+		return fmt.Sprintf("expires on %s (in %s)", at.Format(time.DateOnly), plural(int(days), "day"))
 	}
 }
 

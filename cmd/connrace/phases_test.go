@@ -53,8 +53,22 @@ func TestExpiryWords(t *testing.T) {
 		48 * time.Hour:                    "expires on 2026-09-03 (in 2 days)",
 		90*24*time.Hour - time.Nanosecond: "expires on 2026-11-30 (in 89 days)",
 	} {
-		if got := expiryWords(now.Add(left), now); got != want {
+		if got := expiryWords(timestamppb.New(now.Add(left)), now); got != want {
 			t.Errorf("with %v left it %s, want %s", left, got, want)
+		}
+	}
+}
+
+// What never expires (RFC 5280 section 4.1.2.5) is further away than a Duration is long.
+func TestExpiryForEver(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	for at, want := range map[time.Time]string{
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC): "expires on 9999-12-31 (in 2912199 days)",
+		time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC):         "expired on 0001-01-01",
+	} {
+		if got := expiryWords(timestamppb.New(at), now); got != want {
+			t.Errorf("it %s, want %s", got, want)
 		}
 	}
 }
@@ -72,6 +86,8 @@ func TestTLSWords(t *testing.T) {
 		{days(10), days(10), "expires on 2026-09-11 (in 10 days)"},
 		{days(10), days(3), "expires on 2026-09-11 (in 10 days); another one of its chain expires on 2026-09-04 (in 3 days)"},
 		{nil, days(3), "expires on 2026-09-04 (in 3 days)"},
+		{nil, nil, "expires on a day that can't be told"},
+		{days(10), nil, "expires on 2026-09-11 (in 10 days); another one of its chain expires on a day that can't be told"},
 	} {
 		got := tlsWords(&pb.TlsFacts{
 			Version: "TLS 1.3", Verified: true, ServerName: "a.example",

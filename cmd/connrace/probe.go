@@ -51,7 +51,7 @@ func (c *probeCmd) Run(ctx context.Context, out *output) error {
 		IncludeTranscript: c.Transcript,
 		CallerKey:         c.CallerKey,
 	}
-	return c.ask(ctx, out, func(daemon *client.Client) error {
+	return c.ask(ctx, out, req, func(daemon *client.Client) error {
 		reply, err := awaited(out, "probing", func() (*pb.ProbeResponse, error) { return daemon.Probe(ctx, req) })
 		if err != nil {
 			return err

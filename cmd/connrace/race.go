@@ -55,7 +55,7 @@ func (c *raceCmd) Run(ctx context.Context, out *output) error {
 		CallerKey:         c.CallerKey,
 		Share:             c.Share,
 	}
-	return c.ask(ctx, out, func(daemon *client.Client) error {
+	return c.ask(ctx, out, req, func(daemon *client.Client) error {
 		reply, err := awaited(out, "racing", func() (*pb.RaceResponse, error) { return daemon.Race(ctx, req) })
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ func (c *rankCmd) Run(ctx context.Context, out *output) error {
 		Options:           c.options(nil, new(sourceFlags)),
 		IncludeTranscript: c.Transcript,
 	}
-	return c.ask(ctx, out, func(daemon *client.Client) error {
+	return c.ask(ctx, out, req, func(daemon *client.Client) error {
 		reply, err := awaited(out, "resolving", func() (*pb.ResolveAndRankResponse, error) { return daemon.ResolveAndRank(ctx, req) })
 		if err != nil {
 			return err

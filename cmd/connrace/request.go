@@ -6,8 +6,22 @@ import (
 	"regexp"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/connrace/connrace/client"
 )
+
+// maxRequestBytes is what a daemon takes. More its transport refuses, in words of its own.
+const maxRequestBytes = 512 << 10
+
+// checkSize refuses what no daemon takes. Labels and past connects of many candidates
+// may come to so much.
+func checkSize(req proto.Message) error {
+	if n := proto.Size(req); n > maxRequestBytes {
+		return usage(fmt.Sprintf("the request has %d bytes; allowed are %d: give fewer candidates at a time, or say less of each", n, maxRequestBytes))
+	}
+	return nil
+}
 
 // invalidRequest lists what is wrong with a request, in the words of the command
 // line.

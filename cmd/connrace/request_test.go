@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -68,6 +72,50 @@ func TestFlagOfIsAFlag(t *testing.T) {
 					t.Errorf("%s is said to be %s, which does not exist", field, flag)
 				}
 			}
+		}
+	}
+}
+
+// A request is refused here from the size on from which a daemon's transport does it: in
+// the words of the command line, and with its exit code.
+func TestCheckSize(t *testing.T) {
+	t.Parallel()
+	daemon, stop, err := startDaemon(netip.AddrPort{}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	most := &pb.RaceRequest{Target: "127.0.0.1:1"}
+	most.CallerKey = strings.Repeat("k", maxRequestBytes-proto.Size(most)-len("_xxx")) // its tag, and its length in three bytes
+	more := proto.CloneOf(most)
+	more.CallerKey += "k"
+	if n := proto.Size(most); n != maxRequestBytes {
+		t.Fatalf("the request has %d bytes, want %d", n, maxRequestBytes)
+	}
+	if err := checkSize(most); err != nil {
+		t.Error(err)
+	}
+	if _, err := daemon.Race(t.Context(), most); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("of the largest request a daemon says %v, want what is wrong with the key", err)
+	}
+	exit, ok := errors.AsType[*exitError](checkSize(more))
+	if !ok || exit.code != exitUsage || !strings.HasPrefix(exit.Error(), "the request has 524289 bytes; allowed are 524288: ") {
+		t.Errorf("of a larger one is said %v", exit)
+	}
+	if _, err := daemon.Race(t.Context(), more); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("of a larger one a daemon says %v, want that it is too large", err)
+	}
+}
+
+// All commands that ask look at the size of what they ask.
+func TestRequestThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	label := strings.Repeat("l", 100<<10) + "=127.0.0.1:1"
+	for _, command := range []string{"race", "rank", "probe", "watch"} {
+		var stdout, stderr strings.Builder
+		got := run(t.Context(), append([]string{command}, slices.Repeat([]string{label}, 6)...), &stdout, &stderr)
+		if got != exitUsage || !strings.HasPrefix(stderr.String(), "connrace: the request has 6") || stdout.Len() > 0 {
+			t.Errorf("%s: exit code %d, %q, %q", command, got, stdout.String(), stderr.String())
 		}
 	}
 }

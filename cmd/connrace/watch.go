@@ -50,7 +50,7 @@ func (c *watchCmd) Run(ctx context.Context, out *output) error {
 		IncludeTranscript: c.Transcript,
 		CallerKey:         c.CallerKey,
 	}
-	return c.ask(ctx, out, func(daemon *client.Client) error {
+	return c.ask(ctx, out, req, func(daemon *client.Client) error {
 		var sum watchSummary
 		err := c.rounds(ctx, out, daemon, req, &sum)
 		if c.Output == "text" {

@@ -44,9 +44,14 @@ func (e *DeniedError) Error() string {
 // others the zone is one more way to choose an interface, past what the caller may ask
 // for and gets told.
 func Check(endpoint netip.AddrPort) (Allowed, error) {
+	zone := endpoint.Addr().Zone() // which an IPv4-mapped address loses as IPv4
 	endpoint = netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port())
 	reason := denial(endpoint.Addr())
-	if reason == "" && endpoint.Port() == 0 {
+	switch {
+	case reason != "":
+	case zone != "":
+		reason = "address with a zone"
+	case endpoint.Port() == 0:
 		reason = "port 0"
 	}
 	if reason != "" {
@@ -73,8 +78,6 @@ func denial(addr netip.Addr) string {
 		return "link-local address"
 	case addr == broadcast:
 		return "broadcast address"
-	case addr.Zone() != "":
-		return "address with a zone"
 	case addr.Is6() && !addr.IsLoopback(): // ::1 is no 0.0.0.1
 		return denialInside(addr)
 	}

@@ -25,6 +25,8 @@ func TestCheckDenies(t *testing.T) {
 		"[2001:db8::1%eth0]:80":       "address with a zone",
 		"192.0.2.1:0":                 "port 0",
 		"[::1%lo]:80":                 "address with a zone",
+		"[::ffff:127.0.0.1%lo]:80":    "address with a zone",
+		"[::ffff:169.254.0.1%lo]:80":  "link-local address",
 	} {
 		allowed, err := Check(netip.MustParseAddrPort(endpoint))
 		var denied *DeniedError
