@@ -5,15 +5,15 @@ import "time"
 // nextBackup returns the next backup attempt: a second one at the same endpoint,
 // whose first has had no answer, because its SYN may have been lost. The kernel
 // sends another SYN only after SecondSYN, so a backup that would start no sooner
-// than that is not made. Nor is one where the next candidate is due before: another
-// address helps against more than a lost SYN.
+// than that is not made. Nor is one where the next candidate is due before, or would
+// need its place: another address helps against more than a lost SYN.
 func (r *Race) nextBackup(candidate turn, known bool) (best turn, ok bool) {
 	if r.backups >= r.cfg.MaxBackups || r.cfg.Strategy == Sequential {
 		return turn{}, false
 	}
 	for _, id := range r.flying {
 		a := &r.attempts[id]
-		if !r.wantsBackup(a) || known && candidate.at < a.start+SecondSYN {
+		if !r.wantsBackup(a) || known && (candidate.at < a.start+SecondSYN || r.lastPlace()) {
 			continue
 		}
 		pace, paced := r.patience(a)
@@ -39,4 +39,9 @@ func (r *Race) backupDelay(id int) time.Duration {
 		return withinBounds(e.rto())
 	}
 	return DefaultAttemptDelay
+}
+
+// lastPlace says that MaxInFlight allows one more attempt only.
+func (r *Race) lastPlace() bool {
+	return r.cfg.MaxInFlight > 0 && len(r.flying) == r.cfg.MaxInFlight-1
 }

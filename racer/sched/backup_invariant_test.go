@@ -41,8 +41,17 @@ func (a *account) backupMayStart(f *try) error {
 	case now >= first.start+time.Second:
 		return errors.New("it is too late")
 	}
-	if d := a.candidateDue(f.asked, f.Attempt); d.known && d.at < first.start+time.Second {
+	inFlight := 0
+	for i := range a.tries[:f.Attempt] {
+		if a.tries[i].inFlight(f.asked) {
+			inFlight++
+		}
+	}
+	switch d := a.candidateDue(f.asked, f.Attempt); {
+	case d.known && d.at < first.start+time.Second:
 		return fmt.Errorf("another candidate is due at %v", d.at)
+	case d.known && inFlight+1 == a.cfg.MaxInFlight:
+		return fmt.Errorf("another candidate, due at %v, will need its place", d.at)
 	}
 	return nil
 }

@@ -180,7 +180,7 @@ func (a *account) laneDue(step, asked int, f addrsel.Family) due {
 }
 
 // backupDue returns when the next backup starts, given when the next candidate does. It
-// goes to an attempt whose SYN would be sent again before that.
+// goes to an attempt whose SYN would be sent again before that, and takes no candidate's place.
 func (a *account) backupDue(step, asked int, candidate due) (d due) {
 	made := 0
 	for _, f := range a.tries[:asked] {
@@ -201,7 +201,7 @@ func (a *account) backupDue(step, asked int, candidate due) (d due) {
 			return due{}
 		}
 		at := max(patience.at, f.start+a.backupDelay(f.Candidate, step))
-		if again := f.start + time.Second; max(at, a.steps[step].now) < again && (!candidate.known || candidate.at >= again) {
+		if again := f.start + time.Second; max(at, a.steps[step].now) < again && (!candidate.known || candidate.at >= again && !a.lastPlace(step)) {
 			d.or(at)
 		}
 	}
@@ -212,4 +212,9 @@ func (a *account) backupDue(step, asked int, candidate due) (d due) {
 func (a *account) twice(id, step int) bool {
 	tried := a.found[id].attempts
 	return len(tried) > 1 && a.tries[tried[1]].asked <= step
+}
+
+// lastPlace says that after a step no more than one attempt could join those in flight.
+func (a *account) lastPlace(step int) bool {
+	return a.cfg.MaxInFlight > 0 && a.inFlight(step)+1 >= a.cfg.MaxInFlight
 }

@@ -363,7 +363,11 @@ func (d *dumb) startOne() bool {
 		}
 	}
 	for _, t := range d.tries {
-		if d.mayBackUp(t) && !d.candidateComes(t.start+time.Second) {
+		bound := t.start + time.Second
+		if d.inFlight()+1 == cfg.MaxInFlight {
+			bound = d.now + 5*time.Second // no delay is so long
+		}
+		if d.mayBackUp(t) && !d.candidateComes(bound) {
 			d.start(t.candidate, true)
 			return true
 		}
