@@ -6,46 +6,48 @@ import (
 	"github.com/connrace/connrace/racer/sched"
 )
 
-// mostChains is how many chains of certificates the later rounds of a probe tell whole.
-// Peers may send what they like, each time something else, and 20,000 samples must fit
-// into a reply.
-const mostChains = 500
+// mostChains is how many chains of certificates a result tells whole. Peers may send what
+// they like, each time something else, and 20,000 attempts must fit into a reply.
+const mostChains = 1000
 
-// chains are the certificates that a probe has told, so that it tells each once. A zero
-// value has told none.
+// chains are the certificates that a result has told, so that it tells a candidate's
+// again only when they have changed. The zero value has told none.
 type chains struct {
 	latest [][]string // by candidate: the fingerprints of the chain told last
-	more   int        // chains of later rounds that were told
+	told   int        // how many were
 }
 
-// begin takes in the first round, which tells all.
+// begin takes in the attempts of a race, or of a probe's first round, and tells of each
+// as long as there is room.
 func (t *chains) begin(candidates []Candidate) {
 	t.latest = make([][]string, len(candidates))
 	for i := range candidates {
-		for _, a := range candidates[i].Attempts {
-			if own := chainOf(a.Stages); len(own) > 0 {
-				t.latest[i] = fingerprints(own)
-			}
+		for k := range candidates[i].Attempts {
+			t.tell(i, &candidates[i].Attempts[k])
 		}
 	}
 }
 
-// thin returns an attempt of a later round at a candidate, without the words of
-// certificates that have been told: their dates and fingerprints stay.
-func (t *chains) thin(candidate int, a Attempt) Attempt {
+// thin takes the words of certificates out of a later attempt at a candidate if they are
+// those that were told of it last, or if there is no room.
+func (t *chains) thin(candidate int, a *Attempt) {
+	if slices.Equal(fingerprints(chainOf(a.Stages)), t.latest[candidate]) {
+		a.Stages = withoutWords(a.Stages)
+		return
+	}
+	t.tell(candidate, a)
+}
+
+func (t *chains) tell(candidate int, a *Attempt) {
 	own := chainOf(a.Stages)
-	if len(own) == 0 {
-		return a
+	switch {
+	case len(own) == 0:
+	case t.told == mostChains:
+		a.Stages = withoutWords(a.Stages)
+	default:
+		t.latest[candidate] = fingerprints(own)
+		t.told++
 	}
-	prints := fingerprints(own)
-	news := !slices.Equal(prints, t.latest[candidate])
-	if news && t.more < mostChains {
-		t.latest[candidate] = prints
-		t.more++
-		return a
-	}
-	a.Stages = withoutWords(a.Stages)
-	return a
 }
 
 // thinAll takes the words of certificates out of a transcript: they are in the attempts.

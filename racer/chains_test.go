@@ -63,7 +63,8 @@ func TestChainsAreToldOnce(t *testing.T) {
 		{1, []string{"a", "ca"}, "a, ca"},
 	} {
 		before := chained(round.chain...)
-		after := c.thin(round.candidate, before)
+		after := before
+		c.thin(round.candidate, &after)
 		if got := wordsOf(t, after); got != round.want {
 			t.Errorf("round %d: %q, want %q", i, got, round.want)
 		}
@@ -72,7 +73,8 @@ func TestChainsAreToldOnce(t *testing.T) {
 		}
 	}
 	for _, none := range []Attempt{{}, {Stages: &sched.Stages{}}} {
-		if got := c.thin(0, none); !reflect.DeepEqual(got, none) {
+		got := none
+		if c.thin(0, &got); !reflect.DeepEqual(got, none) {
 			t.Errorf("an attempt without certificates becomes %+v", got)
 		}
 	}
@@ -82,14 +84,35 @@ func TestChainsAreToldOnce(t *testing.T) {
 func TestChainsThatChange(t *testing.T) {
 	var c chains
 	c.begin([]Candidate{{Attempts: []Attempt{chained("first")}}})
-	whole := 0
+	whole := 1
 	for i := range 2 * mostChains {
-		if strings.HasSuffix(wordsOf(t, c.thin(0, chained(fmt.Sprint(i)))), "whole") {
+		a := chained(fmt.Sprint(i))
+		if c.thin(0, &a); strings.HasSuffix(wordsOf(t, a), "whole") {
 			whole++
 		}
 	}
 	if whole != mostChains {
 		t.Errorf("%d chains are told, want %d", whole, mostChains)
+	}
+}
+
+// However many addresses a race or a first round has, no more chains are told whole.
+func TestChainsOfManyAddresses(t *testing.T) {
+	candidates := make([]Candidate, mostChains/2+1)
+	for i := range candidates {
+		candidates[i].Attempts = []Attempt{chained("same"), chained("same")} // the second is a backup
+	}
+	new(chains).begin(candidates)
+	for i, c := range candidates {
+		want := "same whole"
+		if i >= mostChains/2 {
+			want = "same"
+		}
+		for k, a := range c.Attempts {
+			if got := wordsOf(t, a); got != want {
+				t.Fatalf("of attempt %d at address %d is told %q, want %q", k, i, got, want)
+			}
+		}
 	}
 }
 

@@ -215,7 +215,8 @@ func (p *prober) join(candidates []Candidate, base time.Duration) {
 		c := &p.candidates[i]
 		c.Outcome = candidates[i].Outcome
 		for _, a := range candidates[i].Attempts {
-			c.Attempts = append(c.Attempts, p.told.thin(i, a.later(base)))
+			c.Attempts = append(c.Attempts, a.later(base))
+			p.told.thin(i, &c.Attempts[len(c.Attempts)-1])
 		}
 	}
 }

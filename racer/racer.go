@@ -215,6 +215,9 @@ func (e *engine) result() *RaceResult {
 		Candidates: e.fold(0),
 	}
 	result.Warnings = append(result.Warnings, e.unknown(&e.plan.cfg, e.bases())...)
+	if !e.plan.manner.criterion.IsTCP() {
+		new(chains).begin(result.Candidates)
+	}
 	result.Winner = winner(result.Candidates)
 	compareWithWinner(result.Candidates, result.Winner)
 	result.Cost = costOf(result.Candidates)

@@ -147,11 +147,18 @@ func TestCertificatesAreBounded(t *testing.T) {
 	at := serve(t, netlab.TLS(netlab.TLSServer{Certificate: leaf}, netlab.Read()))
 	o := attempt(t, &Criterion{TLS: w.tls()}, at, "lab.example")
 	known := o.stages.TLS
-	if o.failure.Type != "certificate_name_mismatch" || len(known.Certificates) != 10 || len(known.Certificates[9].Names) != 100 {
+	if o.failure.Type != "certificate_name_mismatch" || len(known.Certificates) != 10 || len(known.Certificates[0].Names) != 100 {
 		t.Fatalf("failure is %+v, %d certificates", o.failure, len(known.Certificates))
 	}
 	if n := known.Certificates[0].Names; n[1] != "short.example" || n[90] != "192.0.2.0" || len(n[0]) > maxName+3 || len(known.Certificates[0].Subject) > maxSubject+3 {
 		t.Errorf("names are %q", n[:3])
+	}
+	all := 0
+	for _, c := range known.Certificates {
+		all += len(strings.Join(c.Names, ""))
+	}
+	if last := known.Certificates[9]; all > maxAllNames || all < maxAllNames-maxName || len(last.Names) != 0 || last.Fingerprint == "" {
+		t.Errorf("the names have %d bytes, the last certificate is %+v", all, last)
 	}
 }
 
