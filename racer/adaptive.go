@@ -60,9 +60,9 @@ func (e *engine) repeated() []Warning {
 	if len(doubles) == 0 {
 		return nil
 	}
-	message := fmt.Sprintf("what is known of it has no effect: %s is tried as another candidate's", doubles[0].endpoint)
+	message := fmt.Sprintf("what is known of it has no effect at %s, which is tried as another candidate's", doubles[0].endpoint)
 	if more := len(doubles) - 1; more > 0 {
-		message += fmt.Sprintf("; nor has it with %d more of the candidates", more)
+		message += fmt.Sprintf("; nor has it at %d more of the addresses", more)
 	}
 	return []Warning{{fmt.Sprintf("candidates[%d]", doubles[0].index), message}}
 }

@@ -131,7 +131,7 @@ func TestAdaptiveWarningsStandTogether(t *testing.T) {
 // result says so: where both are known alike, or nothing goes by it, there is nothing to
 // say. A name that turns out to have that address is no different.
 func TestKnownOfADuplicate(t *testing.T) {
-	const says = "what is known of it has no effect: 192.0.2.1:443 is tried as another candidate's"
+	const says = "what is known of it has no effect at 192.0.2.1:443, which is tried as another candidate's"
 	known := func(endpoint string, rtt time.Duration) CandidateSpec {
 		return CandidateSpec{Endpoint: endpoint, ExpectedRTT: rtt}
 	}
@@ -145,7 +145,7 @@ func TestKnownOfADuplicate(t *testing.T) {
 		{"the second is known", []CandidateSpec{plain, near}, Options{}, []Warning{{"candidates[1]", says}}},
 		{"a name's", []CandidateSpec{plain, again}, Options{}, []Warning{{"candidates[1]", says}}},
 		{"two of them", []CandidateSpec{plain, near, again}, Options{}, []Warning{
-			{"candidates[1]", says + "; nor has it with 1 more of the candidates"},
+			{"candidates[1]", says + "; nor has it at 1 more of the addresses"},
 		}},
 		{"the first is known", []CandidateSpec{near, plain}, Options{}, nil},
 		{"both are", []CandidateSpec{near, near}, Options{}, nil},

@@ -126,7 +126,7 @@ func (t *tries) at(settle *sched.Action, cfg *sched.Config, all []Attempt) []Att
 			if first != nil { // a backup has what is left of the first attempt's time
 				within -= (a.Start - first.Start).Round(time.Millisecond)
 			}
-			a.Failure = silence(within, a, waitsForService(cfg) && !t.goOn[id])
+			a.Failure = silence(within, a, cfg.Service.Holds() && !t.goOn[id])
 		}
 		first = a
 		all = append(all, *a)
@@ -151,12 +151,6 @@ func (a *Attempt) end(ev *sched.Event) {
 		return
 	}
 	a.Local, a.Noticed, a.Kernel = ev.Local, ev.Noticed, ev.Kernel
-}
-
-// waitsForService says that no attempt goes on after TCP before there is service
-// information (sched.Service).
-func waitsForService(cfg *sched.Config) bool {
-	return cfg.Service.Protected && cfg.Service.Usable && cfg.Service.Relied
 }
 
 // silence is the failure of an attempt that used up its time, in the latest of its

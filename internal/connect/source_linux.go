@@ -72,11 +72,7 @@ func (s Source) mark(fd, family int) error {
 	if s.DSCP == 0 {
 		return nil
 	}
-	level, name := unix.IPPROTO_IP, unix.IP_TOS
-	if family == 1 {
-		level, name = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
-	}
-	err := unix.SetsockoptInt(fd, level, name, int(s.DSCP)<<2) // the two bits below are ECN's
+	err := rawsock.DSCP(fd, family == 1, s.DSCP)
 	return refusal(err, "packets cannot have the DSCP %d: %v", s.DSCP, err)
 }
 

@@ -41,20 +41,12 @@ func sourceVia(dst netip.AddrPort, via Via) netip.Addr {
 		err = rawsock.Mark(fd, via.Mark)
 	}
 	if err == nil && via.DSCP != 0 {
-		err = class(fd, dst.Addr(), via.DSCP)
+		err = rawsock.DSCP(fd, dst.Addr().Is6(), via.DSCP)
 	}
 	if err != nil {
 		return netip.Addr{}
 	}
 	return ask(fd, dst)
-}
-
-// class gives a socket's packets a DSCP. The two bits below it are ECN's.
-func class(fd int, dst netip.Addr, dscp uint8) error {
-	if dst.Is6() {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(dscp)<<2)
-	}
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, int(dscp)<<2)
 }
 
 // ask has the kernel choose.

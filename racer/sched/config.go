@@ -234,9 +234,9 @@ type Service struct {
 	Relied bool
 }
 
-// holds says that no handshake that such information could change may begin
+// Holds says that no handshake that such information could change may begin
 // before it has come, however long that takes.
-func (s Service) holds() bool { return s.Protected && s.Usable && s.Relied }
+func (s Service) Holds() bool { return s.Protected && s.Usable && s.Relied }
 
 // Default returns the recommended values of RFC 8305 section 8 for a staggered
 // race, with no questions and no limits.

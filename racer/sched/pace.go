@@ -265,7 +265,7 @@ func (r *Race) full() bool {
 // change about a handshake waits for it where the client relies on it: draft v3,
 // sections 6.1 and 6.3.
 func (r *Race) proceed(out []Action) []Action {
-	if r.cfg.Service.holds() && !r.serviceAnswered() {
+	if r.cfg.Service.Holds() && !r.serviceAnswered() {
 		return out
 	}
 	for _, id := range r.flying {
