@@ -3,6 +3,7 @@ package racer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/connrace/connrace/racer/sched"
@@ -57,16 +58,16 @@ func (r *Racer) Probe(ctx context.Context, req ProbeRequest) (*ProbeResult, erro
 			p.warnings = append(p.warnings, Warning{"interval", "has no effect: there is one round"})
 		}
 	}
-	return r.probe(ctx, p, &req, 1)
-}
-
-// probe runs the rounds of a request that has been checked. Their numbers begin with
-// first.
-func (r *Racer) probe(ctx context.Context, p *plan, req *ProbeRequest, first int) (*ProbeResult, error) {
 	v, err := r.enter(p.caller)
 	if err != nil {
 		return nil, err
 	}
+	return r.probe(ctx, p, v, &req, 1)
+}
+
+// probe runs the rounds of a request that has been checked, and leaves the room of limits.
+// Their numbers begin with first.
+func (r *Racer) probe(ctx context.Context, p *plan, v *visit, req *ProbeRequest, first int) (*ProbeResult, error) {
 	defer v.leave()
 	if req.Rounds > 1 { // there are waits between them
 		var cancel context.CancelFunc
@@ -101,7 +102,9 @@ func (r *Racer) probe(ctx context.Context, p *plan, req *ProbeRequest, first int
 // Watch resolves and probes again and again, one round at a time, and hands each
 // result and its number, from 1, to report. It ends when ctx does, with the cause
 // of that, or when report returns an error, with that. In a result that number is the
-// round's everywhere.
+// round's everywhere. Only the first round can be refused with an *OverloadedError: a
+// later one that finds the line full is put off until it is not, and its result has a
+// warning of that.
 // req.Rounds must be 0.
 func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round int64, result *ProbeResult) error) error {
 	if req.Rounds != 0 {
@@ -110,12 +113,7 @@ func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round i
 	ctx, cancel := timed(ctx)
 	defer cancel()
 	for round := int64(1); ; round++ {
-		once := req
-		p, err := checkProbe(&once)
-		if err != nil {
-			return err
-		}
-		result, err := r.probe(ctx, p, &once, int(round))
+		result, err := r.watchRound(ctx, req, int(round))
 		if err != nil {
 			return err
 		}
@@ -126,6 +124,51 @@ func (r *Racer) Watch(ctx context.Context, req ProbeRequest, report func(round i
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// watchRound is one round of a watch, by its number.
+func (r *Racer) watchRound(ctx context.Context, req ProbeRequest, number int) (*ProbeResult, error) {
+	p, err := checkProbe(&req)
+	if err != nil {
+		return nil, err
+	}
+	if number == 1 { // a call like any other
+		v, err := r.enter(p.caller)
+		if err != nil {
+			return nil, err
+		}
+		return r.probe(ctx, p, v, &req, number)
+	}
+	due := time.Now()
+	v, crowd, err := r.reenter(ctx, p.caller)
+	if err != nil {
+		return nil, err
+	}
+	if crowd != nil {
+		p.warnings = append(p.warnings, postponed(time.Since(due), crowd))
+	}
+	return r.probe(ctx, p, v, &req, number)
+}
+
+// reenter is enter for somebody who has been in before, and is not sent away because it
+// has become crowded: it comes back until there is room, or ctx ends. Crowd is what it
+// was told last when there was none; nil: there was room at once.
+func (r *Racer) reenter(ctx context.Context, caller string) (v *visit, crowd *OverloadedError, err error) {
+	for {
+		v, err := r.enter(caller)
+		full, ok := errors.AsType[*OverloadedError](err)
+		if !ok {
+			return v, crowd, err
+		}
+		if crowd = full; !wait(ctx, crowd.RetryAfter) {
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// postponed is the warning of a round that was put off.
+func postponed(by time.Duration, crowd *OverloadedError) Warning {
+	return Warning{"interval", fmt.Sprintf("was not kept: this round was put off for %v, because too many attempts waited for %s", by.Round(time.Millisecond), crowd.Budget)}
 }
 
 // checkProbe plans the probe and puts the defaults into req.

@@ -63,6 +63,9 @@ func parseEndpoint(s string) (endpoint, error) {
 	if len(s) > MaxEndpointLength {
 		return endpoint{}, fmt.Errorf("is %d characters long; %d are allowed", len(s), MaxEndpointLength)
 	}
+	if strings.Contains(s, "://") {
+		return endpoint{}, fmt.Errorf(`is %s, a URL; write it as in "example.com:443", and what counts as a success into options.criterion`, hostname.Quote(s))
+	}
 	host, portText, err := net.SplitHostPort(s)
 	if err != nil {
 		return endpoint{}, hostPortError(s)

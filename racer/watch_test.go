@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,4 +161,120 @@ func TestWatchRefusesRounds(t *testing.T) {
 	}
 	err := newNetwork(t).racer().Watch(t.Context(), ProbeRequest{Target: literals(1), Interval: -1}, nil)
 	wantProblem(t, fieldErrors(t, err), "interval", "is -1ns")
+}
+
+// crowd takes the only place in line, and goes on until its timeout. The room is one of
+// InFlight 1 and Waiting 1.
+func crowd(t *testing.T, n *network, r *Racer, timeout time.Duration) {
+	t.Helper()
+	req := RaceRequest{Target: n.everyHost(literals(3), silent), Caller: "crowd"}
+	req.Options.Strategy, req.Options.Timeout = sched.AllAtOnce, timeout
+	result, err := r.Race(t.Context(), req)
+	if err != nil || result.End != sched.EndTimedOut {
+		t.Errorf("the crowd ended with %v", err)
+	}
+}
+
+// A watch that runs is not ended by others who crowd in: its round is put off until there
+// is room, says so, and those after it keep the interval.
+func TestWatchOutlivesACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.limits = Limits{InFlight: 1, Waiting: 1}
+		n.host("198.51.100.1:443", connects(20*ms))
+		r := n.racer()
+		var others sync.WaitGroup
+		defer others.Wait()
+		var seen []string
+		began := time.Now()
+		err := r.Watch(t.Context(), ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}, func(round int64, result *ProbeResult) error {
+			checkRounds(t, result, int(round))
+			seen = append(seen, fmt.Sprintf("%d at %v: %s %q", round, result.Start.Sub(began), result.End, result.Warnings))
+			switch round {
+			case 2:
+				others.Go(func() { crowd(t, n, r, 3500*ms) }) // until 4.52 s
+			case 4:
+				return errEnough
+			}
+			return nil
+		})
+		isEnough(t, err)
+		// It comes back after as long as the line has not moved: at 2 s after 0.98 s, then
+		// after 1.96 s.
+		if want := []string{
+			`1 at 0s: completed []`,
+			`2 at 1s: completed []`,
+			`3 at 4.94s: completed [{"interval" "was not kept: this round was put off for 2.94s, because too many attempts waited for in_flight"}]`,
+			`4 at 5.94s: completed []`,
+		}; !slices.Equal(seen, want) {
+			t.Errorf("rounds are\n%s\nwant\n%s", strings.Join(seen, "\n"), strings.Join(want, "\n"))
+		}
+		others.Wait()
+		n.checkClosed(t, nil)
+		checkRoomEmpty(t, r)
+	})
+}
+
+// Whoever leaves while a round is put off does so at once, and so does a daemon that
+// stops.
+func TestWatchEndsWhileItsRoundIsPutOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends func(context.Context) (context.Context, context.CancelFunc)
+		want error
+	}{
+		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 2500*ms)
+		}, context.DeadlineExceeded},
+		"cause": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			time.AfterFunc(2500*ms, func() { cancel(errCause) })
+			return ctx, func() { cancel(nil) }
+		}, errCause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				n.limits = Limits{InFlight: 1, Waiting: 1}
+				n.host("198.51.100.1:443", connects(20*ms))
+				r := n.racer()
+				var others sync.WaitGroup
+				ctx, cancel := c.ends(t.Context())
+				defer cancel()
+				began, rounds := time.Now(), int64(0)
+				err := r.Watch(ctx, ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}, func(round int64, _ *ProbeResult) error {
+					if rounds = round; round == 2 {
+						others.Go(func() { crowd(t, n, r, 10*time.Second) })
+					}
+					return nil
+				})
+				if err != c.want || rounds != 2 || time.Since(began) != 2500*ms { //nolint:errorlint // it is to be the cause itself
+					t.Errorf("%v after %d rounds and %v", err, rounds, time.Since(began))
+				}
+				others.Wait()
+				n.checkClosed(t, nil)
+				checkRoomEmpty(t, r)
+			})
+		})
+	}
+}
+
+// The first round is a call like any other: whoever is refused knows at once, and can ask
+// another daemon.
+func TestWatchIsRefusedInItsFirstRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.limits = Limits{InFlight: 1, Waiting: 1}
+		n.host("198.51.100.1:443", connects(20*ms))
+		r := n.racer()
+		var others sync.WaitGroup
+		others.Go(func() { crowd(t, n, r, 10*time.Second) })
+		time.Sleep(1 * ms)
+		began := time.Now()
+		err := r.Watch(t.Context(), ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}, func(int64, *ProbeResult) error { return errEnough })
+		if _, ok := errors.AsType[*OverloadedError](err); !ok || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		others.Wait()
+		checkRoomEmpty(t, r)
+	})
 }

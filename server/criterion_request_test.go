@@ -104,7 +104,7 @@ func TestBadCriteria(t *testing.T) {
 		{path("/" + strings.Repeat("a", 2048)), wrong(http+"path", "2049", "2048")},
 		{host("lab.example:0"), wrong(http+"host", "1 to 65535")},
 		{host("lab.example:https"), wrong(http+"host", "1 to 65535")},
-		{host("lab.example\r\nX: y"), wrong(http+"host", `\r\n`, "a name or an address")},
+		{host("lab.example\r\nX: y"), wrong(http+"host", `\r\n`, "a name, an IPv4 address")},
 		{host("[fe80::1%25eth0]:80"), wrong(http+"host", "without a zone")},
 		{host("2001:db8::1"), wrong(http + "host")},
 		{host(strings.Repeat("a", 263)), wrong(http+"host", "263", "262")},

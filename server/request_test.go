@@ -38,7 +38,7 @@ var badTargets = map[string]struct {
 	"octal spelling":  {target: "0177.0.0.1:80", want: []violation{wrong("target", "four decimal numbers")}},
 	"hex spelling":    {target: "0x7f.1:80", want: []violation{wrong("target", "four decimal numbers")}},
 	"number":          {target: "2130706433:80", want: []violation{wrong("target", "four decimal numbers")}},
-	"URL":             {target: "http://example.com:80", want: []violation{wrong("target", "brackets")}},
+	"URL":             {target: "http://example.com:80", want: []violation{wrong("target", "a URL", "options.criterion")}},
 	"space":           {target: "ex ample.com:80", want: []violation{wrong("target", "' '", "letters, digits")}},
 	"not ASCII":       {target: "exämple.com:80", want: []violation{wrong("target", "xn--")}},
 	"empty label":     {target: "example..com:80", want: []violation{wrong("target", "63")}},

@@ -24,7 +24,7 @@ type cli struct {
 
 const about = `Of all the addresses behind a name, which one do I use, and why?
 
-Exit codes: 0 something won, was ranked or is reachable; 1 nothing did or is; 2 bad usage; 3 the daemon could not be asked; 130 interrupted.`
+Exit codes: 0 something won, was ranked or is reachable; 1 nothing did or is; 2 bad usage; 3 the daemon could not be asked or has no room; 130 interrupted.`
 
 // parse returns the command that args select. helped says that help was asked
 // for and has been printed; then there is nothing to run.
@@ -53,7 +53,7 @@ func newParser(stdout io.Writer, exit func(int)) *kong.Kong {
 	return kong.Must(new(cli),
 		kong.Name("connrace"),
 		kong.Description(about),
-		kong.Vars{"kinds": kindNames(), "strategies": dialerNames(sim.Strategies()), "peers": dialerNames(peers())},
+		kong.Vars{"kinds": kindNames(), "strategies": dialerNames(sim.Strategies()), "peers": dialerNames(peers()), "url": urlHelp},
 		kong.Writers(stdout, stdout),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{
@@ -73,6 +73,9 @@ func newParser(stdout io.Writer, exit func(int)) *kong.Kong {
 		}),
 	)
 }
+
+// urlHelp goes on behind the help of targets, where a target may be a URL.
+const urlHelp = " A URL (https, http, grpcs, grpc, tls) says what counts as a success too."
 
 // maxHelpWidth keeps help readable on wide terminals.
 const maxHelpWidth = 100

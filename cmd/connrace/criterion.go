@@ -65,7 +65,7 @@ func (f *criterionFlags) application(m *pb.SuccessCriterion) error {
 	}
 	h := m.GetHttp()
 	if h == nil {
-		return usage("--http-method, --http-host and --http-status are for HTTP: add --http PATH, or write the target as a URL")
+		return usage("--http-method, --http-host and --http-status are for HTTP: write the target as http://... or https://..., or as host:port with --http PATH")
 	}
 	h.Method, h.Host, h.SuccessStatuses = f.HTTPMethod, f.HTTPHost, f.HTTPStatus
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
@@ -24,7 +25,7 @@ import (
 
 // daemonFlags say who is asked.
 type daemonFlags struct {
-	Server string     `placeholder:"HOST:PORT" group:"daemon" help:"Ask the daemon there. Default: one inside this process, for this question only."`
+	Server string     `placeholder:"HOST:PORT" group:"daemon" help:"Ask the daemon there, or at unix:PATH. Default: one inside this process, for this question only."`
 	DNS    nameServer `name:"dns" placeholder:"ADDR:PORT" group:"daemon" help:"The name server that is asked instead of the system's; not with --server."`
 }
 
@@ -68,12 +69,32 @@ func (f *daemonFlags) ask(ctx context.Context, out *output, req proto.Message, q
 	if f.Server != "" && f.DNS.IsValid() {
 		return &exitError{exitUsage, fmt.Errorf("--dns is for the daemon inside this process, and --server asks another one: leave one of the two out, or give --dns to the `connrace serve` at %s", f.Server)}
 	}
+	if err := checkServer(f.Server); err != nil {
+		return &exitError{exitUsage, fmt.Errorf("--server %w", err)}
+	}
 	daemon, stop, err := f.connect(out.stderr)
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--server %s: %w", f.Server, err)}
 	}
 	defer stop()
 	return f.explain(ctx, question(daemon))
+}
+
+// checkServer refuses what no daemon can be at, and takes targets of gRPC's own schemes,
+// such as dns:///daemon.example:8305. Empty is the daemon inside this process. Its error
+// goes on after "--server".
+func checkServer(at string) error {
+	scheme, rest, _ := strings.Cut(at, ":")
+	known := rest != "" && resolver.Get(strings.ToLower(scheme)) != nil
+	switch path, unix := strings.CutPrefix(at, unixPrefix); {
+	case unix && (path == "" || strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///")): // as a URL it has a host at most
+		return fmt.Errorf("%s has no path; write it as in unix:/run/connrace.sock", at)
+	case at == "", known:
+		return nil
+	case strings.Contains(at, "://"):
+		return fmt.Errorf("%q is a URL and no HOST:PORT; write it as in 127.0.0.1:8305 or [::1]:8305, or unix:PATH for a Unix socket", at)
+	}
+	return checkHostPort(at, "HOST:PORT", 1)
 }
 
 func (f *daemonFlags) connect(stderr io.Writer) (daemon *client.Client, stop func(), err error) {

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
 
+	"github.com/connrace/connrace/internal/admit"
 	"github.com/connrace/connrace/racer"
 )
 
 // limitFlags bound what all calls of a daemon do together. Those of destinations have
 // defaults: many races to one host at the same time should not hit it all at once.
 type limitFlags struct {
-	InFlight             int `placeholder:"N" group:"limits" help:"Attempts in flight. Default: as many as there are descriptors for."`
+	InFlight             int `placeholder:"N" group:"limits" help:"Attempts in flight. Default: 0, as many as there are descriptors for."`
 	PerSecond            int `placeholder:"N" group:"limits" help:"Attempts that start each second. Default: 0, no limit."`
 	CallerInFlight       int `placeholder:"N" group:"limits" help:"Attempts in flight of one caller (caller_key). Default: 0, no limit."`
 	CallerPerSecond      int `placeholder:"N" group:"limits" help:"Attempts of one caller that start each second. Default: 0, no limit."`
@@ -19,17 +21,17 @@ type limitFlags struct {
 	DestinationPerSecond int `default:"500" placeholder:"N" group:"limits" help:"Attempts to one address and port that start each second; 0: no limit. Default: 500."`
 	PrefixInFlight       int `default:"4096" placeholder:"N" group:"limits" help:"Attempts in flight to one /24 or /48; 0: no limit. Default: 4096."`
 	PrefixPerSecond      int `default:"5000" placeholder:"N" group:"limits" help:"Attempts to one /24 or /48 that start each second; 0: no limit. Default: 5000."`
-	Waiting              int `default:"10000" placeholder:"N" group:"limits" help:"Attempts that may wait for these limits before further calls are refused. Default: 10000."`
+	Waiting              int `default:"10000" placeholder:"N" group:"limits" help:"Attempts that may wait for these limits before further calls are refused; 0: the default, 10000."`
 }
 
-// limits returns an error that names the flag.
+// limits are those in effect. An error names the flag.
 func (f *limitFlags) limits() (racer.Limits, error) {
 	l := racer.Limits{
 		InFlight: f.InFlight, PerSecond: f.PerSecond,
 		CallerInFlight: f.CallerInFlight, CallerPerSecond: f.CallerPerSecond,
 		DestinationInFlight: f.DestinationInFlight, DestinationPerSecond: f.DestinationPerSecond,
 		PrefixInFlight: f.PrefixInFlight, PrefixPerSecond: f.PrefixPerSecond,
-		Waiting: f.Waiting,
+		Waiting: cmp.Or(f.Waiting, admit.DefaultWaiting),
 	}
 	if wrong := l.Check(); len(wrong) > 0 {
 		name := strings.TrimPrefix(wrong[0].Field, "limits.")
@@ -38,13 +40,13 @@ func (f *limitFlags) limits() (racer.Limits, error) {
 	return l, nil
 }
 
-// attrs are the limits in effect, for the log.
-func (f *limitFlags) attrs() slog.Value {
+// limitAttrs are the limits in effect, for the log; 0 is none.
+func limitAttrs(l racer.Limits) slog.Value {
 	return slog.GroupValue(
-		slog.Int("in_flight", f.InFlight), slog.Int("per_second", f.PerSecond),
-		slog.Int("caller_in_flight", f.CallerInFlight), slog.Int("caller_per_second", f.CallerPerSecond),
-		slog.Int("destination_in_flight", f.DestinationInFlight), slog.Int("destination_per_second", f.DestinationPerSecond),
-		slog.Int("prefix_in_flight", f.PrefixInFlight), slog.Int("prefix_per_second", f.PrefixPerSecond),
-		slog.Int("waiting", f.Waiting),
+		slog.Int("in_flight", l.InFlight), slog.Int("per_second", l.PerSecond),
+		slog.Int("caller_in_flight", l.CallerInFlight), slog.Int("caller_per_second", l.CallerPerSecond),
+		slog.Int("destination_in_flight", l.DestinationInFlight), slog.Int("destination_per_second", l.DestinationPerSecond),
+		slog.Int("prefix_in_flight", l.PrefixInFlight), slog.Int("prefix_per_second", l.PrefixPerSecond),
+		slog.Int("waiting", l.Waiting),
 	)
 }

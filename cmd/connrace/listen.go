@@ -57,12 +57,18 @@ func checkListen(address string) error {
 	if path, unix := strings.CutPrefix(address, unixPrefix); unix {
 		return checkPath(path)
 	}
+	return checkHostPort(address, "ADDR:PORT", 0)
+}
+
+// checkHostPort refuses what is no host and port from least on; form is what its flag
+// calls them.
+func checkHostPort(address, form string, least uint64) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is no ADDR:PORT (%w); write it as in 127.0.0.1:8305 or [::1]:8305, or unix:PATH for a Unix socket", address, err)
+		return fmt.Errorf("%q is no %s (%w); write it as in 127.0.0.1:8305 or [::1]:8305, or unix:PATH for a Unix socket", address, form, err)
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%s has the port %q; allowed is 0 to 65535", address, port)
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number < least {
+		return fmt.Errorf("%s has the port %q; allowed is %d to 65535", address, port, least)
 	}
 	if _, err := netip.ParseAddr(host); err != nil && numeral.MatchString(host) {
 		return fmt.Errorf("%s has %q, which is no address; write it as in 127.0.0.1:8305 or [::1]:8305", address, host)

@@ -17,7 +17,7 @@ import (
 type selectionFlags struct {
 	IPv4Only         bool           `name:"ipv4-only" short:"4" xor:"family" group:"selection" help:"Use IPv4 only. Default: both families."`
 	IPv6Only         bool           `name:"ipv6-only" short:"6" xor:"family" group:"selection" help:"Use IPv6 only."`
-	Prefer           *string        `enum:"ipv4,ipv6" placeholder:"FAMILY" group:"selection" help:"ipv4 or ipv6 comes first, and is what the first attempt waits for. Default: the order of RFC 6724, and wait for IPv6."`
+	Prefer           *string        `enum:"ipv4,ipv6" placeholder:"FAMILY" group:"selection" help:"ipv4 or ipv6 comes first, and is what the first attempt waits for. Default: the order of RFC 6724, and wait for IPv6, or for IPv4 where the host has a route for IPv4 alone."`
 	FirstFamilyCount int32          `placeholder:"N" group:"selection" help:"Addresses of the first family before the first of the other. Default: 1."`
 	ResolutionDelay  *time.Duration `placeholder:"TIME" group:"selection" help:"How long the first known address waits for the preferred family's answer. Default: 50ms."`
 	MaxAddresses     int32          `placeholder:"N" group:"selection" help:"Addresses used of one DNS answer; the others are skipped. Default: 64."`

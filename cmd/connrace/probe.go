@@ -28,7 +28,7 @@ Examples:
     connrace probe example.com:443
     connrace probe -n 10 -i 200ms example.com:443
 
-Exit codes: 0 an address was reachable, 1 none was, 2 bad usage, 3 the daemon could not be asked, 130 interrupted.`
+Exit codes: 0 an address was reachable, 1 none was, 2 bad usage, 3 the daemon could not be asked or has no room, 130 interrupted.`
 }
 
 // Run asks for the probe and prints it.

@@ -33,7 +33,7 @@ Examples:
     connrace race --strategy adaptive eu=192.0.2.1:443@20ms us=198.51.100.1:443@90ms
     connrace race --strategy all-at-once --grace 1s example.com:443
 
-Exit codes: 0 something connected, 1 nothing did, 2 bad usage, 3 the daemon could not be asked, 130 interrupted.`
+Exit codes: 0 something connected, 1 nothing did, 2 bad usage, 3 the daemon could not be asked or has no room, 130 interrupted.`
 }
 
 // Run asks for the race and prints it.

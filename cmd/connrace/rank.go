@@ -8,7 +8,7 @@ import (
 )
 
 type rankCmd struct {
-	targetArgs
+	targetArgs `set:"url="`
 	selectionFlags
 	raceFlags
 	daemonFlags
@@ -25,7 +25,7 @@ Examples:
     connrace rank --prefer ipv4 --dns 192.0.2.53:53 example.com:443
     connrace rank --strategy adaptive 192.0.2.1:443@20ms 198.51.100.1:443@90ms
 
-Exit codes: 0 there is an order, 1 no address may be tried, 2 bad usage, 3 the daemon could not be asked, 130 interrupted.`
+Exit codes: 0 there is an order, 1 no address may be tried, 2 bad usage, 3 the daemon could not be asked or has no room, 130 interrupted.`
 }
 
 // Run asks for the order and prints it.

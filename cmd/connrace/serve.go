@@ -56,7 +56,7 @@ func (c *serveCmd) Run(ctx context.Context, out *output) error {
 		return &exitError{exitFailed, fmt.Errorf("cannot listen: %w; give another address with --listen, or stop what has this one", err)}
 	}
 	log := c.logger(out.stderr)
-	c.logConfig(log, listener.Addr())
+	c.logConfig(log, listener.Addr(), limits)
 	r := racer.New(racer.Config{DNSServer: c.DNS.AddrPort, Limits: limits, Panicked: logPanic(log)})
 	defer r.Close()
 	srv := server.New(server.Config{
@@ -110,7 +110,7 @@ func target(at net.Addr) string {
 }
 
 // logConfig says what is in effect, with the port the system chose for port 0.
-func (c *serveCmd) logConfig(log *slog.Logger, at net.Addr) {
+func (c *serveCmd) logConfig(log *slog.Logger, at net.Addr, limits racer.Limits) {
 	dns := "system"
 	if c.DNS.IsValid() {
 		dns = c.DNS.String()
@@ -124,7 +124,7 @@ func (c *serveCmd) logConfig(log *slog.Logger, at net.Addr) {
 		"log_level", c.LogLevel.String(),
 		"shutdown_timeout", c.ShutdownTimeout.String(),
 		"version", buildVersion(),
-		"limits", c.attrs(),
+		"limits", limitAttrs(limits),
 	)
 	if at.Network() != "unix" && checkReach(at.String()) != nil {
 		log.Warn("other machines can reach this daemon, and nobody is asked who they are", "listen", at.String())

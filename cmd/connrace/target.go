@@ -11,9 +11,10 @@ import (
 	pb "github.com/connrace/connrace/proto/connrace/v1"
 )
 
-// targetArgs are what to connect to.
+// targetArgs are what to connect to. The variable url of their help is about URLs: a
+// command that takes none sets it to nothing.
 type targetArgs struct {
-	Targets []string `arg:"" name:"target" help:"One name or address with a port, such as example.com:443 or [2001:db8::1]:443. Several, or one written as label=host:port or host:port@RTT, are candidates to choose from. A URL (https, http, grpcs, grpc, tls) says what counts as a success too."`
+	Targets []string `arg:"" name:"target" help:"One name or address with a port, such as example.com:443 or [2001:db8::1]:443. Several, or one written as label=host:port or host:port@RTT, are candidates to choose from.${url}"`
 }
 
 // asked is what the arguments say.

@@ -28,7 +28,7 @@ Examples:
     connrace watch example.com:443
     connrace watch -n 60 -i 10s example.com:443 -o json
 
-Exit codes: 0 in the last round an address was reachable, 1 none was, 2 bad usage, 3 the daemon could not be asked or has stopped, 130 interrupted before the first round was over.`
+Exit codes: 0 in the last round an address was reachable, 1 none was, 2 bad usage, 3 the daemon could not be asked, has no room or has stopped, 130 interrupted before the first round was over.`
 }
 
 // Run asks for rounds and prints each as it comes.

@@ -21,8 +21,8 @@ const (
 	raceBurst = 8
 )
 
-// Limits bound what all races do together. Each is 1 to MaxLimit; 0: no limit. The
-// zero value leaves descriptors as the only one.
+// Limits bound what all races do together. Each is 1 to MaxLimit; 0: no limit, of
+// Waiting its default. The zero value leaves descriptors as the only other one.
 //
 // A rate is a token bucket. It allows a tenth of a second's worth at once, and at
 // least 8 attempts: one whole race. A destination's is a pace instead: what it is

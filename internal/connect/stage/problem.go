@@ -150,7 +150,7 @@ func checkService(service string) error {
 }
 
 // checkHost takes a name or an address, with a port or without; an IPv6 address stands
-// in brackets.
+// in brackets, as without them its last part could be a port.
 func checkHost(host string) error {
 	if len(host) > MaxHostLength {
 		return fmt.Errorf("has %d characters; allowed are %d", len(host), MaxHostLength)
@@ -158,8 +158,10 @@ func checkHost(host string) error {
 	bare := host
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		bare = host[:i]
-		if number, err := strconv.ParseUint(host[i+1:], 10, 16); err != nil || number == 0 {
-			return fmt.Errorf(`is %s; allowed is a name or an address, with a port of 1 to 65535 or without, such as "example.com:8443" or "[2001:db8::1]"`, hostname.Quote(host))
+		number, err := strconv.ParseUint(host[i+1:], 10, 16)
+		unbracketed := strings.Contains(bare, ":") && bare[0] != '['
+		if err != nil || number == 0 || unbracketed {
+			return fmt.Errorf(`is %s; allowed is a name, an IPv4 address or an IPv6 address in brackets, with a port of 1 to 65535 or without, such as "example.com:8443" or "[2001:db8::1]"`, hostname.Quote(host))
 		}
 	}
 	if inside, ok := strings.CutPrefix(bare, "["); ok {
@@ -169,7 +171,7 @@ func checkHost(host string) error {
 		}
 		return nil
 	}
-	return checkName(bare)
+	return checkName(bare, host)
 }
 
 // checkServerName takes a name, or an address without brackets.
@@ -180,12 +182,12 @@ func checkServerName(name string) error {
 		}
 		return nil
 	}
-	return checkName(name)
+	return checkName(name, name)
 }
 
 // checkName takes what can stand in DNS, and IPv4 addresses. Other spellings of
-// addresses (127.1, 2130706433) are no names.
-func checkName(name string) error {
+// addresses (127.1, 2130706433) are no names. Given is what the caller wrote.
+func checkName(name, given string) error {
 	if addr, err := netip.ParseAddr(name); err == nil && addr.Is4() {
 		return nil
 	}
@@ -194,14 +196,20 @@ func checkName(name string) error {
 		return fmt.Errorf("has a name of %d characters; allowed are %d", len(bare), MaxNameLength)
 	}
 	labels := strings.Split(bare, ".")
+	if slices.ContainsFunc(labels, func(label string) bool { return len(label) > maxLabelLength }) {
+		return fmt.Errorf("is %s; allowed is a name without a part longer than %d characters", hostname.Quote(given), maxLabelLength)
+	}
 	if slices.ContainsFunc(labels, func(label string) bool { return !isLabel(label) }) || hostname.IsNumber(labels[len(labels)-1]) {
-		return fmt.Errorf("is %s; allowed is a name of letters, digits, '-', '_' and '.' (others as in xn--...), or an address", hostname.Quote(name))
+		return fmt.Errorf("is %s; allowed is a name of letters, digits, '-', '_' and '.' (others as in xn--...), or an address", hostname.Quote(given))
 	}
 	return nil
 }
 
+// maxLabelLength is that of a part of a name (RFC 1035 section 2.3.4).
+const maxLabelLength = 63
+
 func isLabel(label string) bool {
-	return len(label) >= 1 && len(label) <= 63 && !strings.ContainsFunc(label, func(c rune) bool {
+	return len(label) >= 1 && !strings.ContainsFunc(label, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
 	})
 }
