@@ -78,6 +78,7 @@ func TestSilenceOfABackup(t *testing.T) {
 			t.Fatalf("%s after %v: %+v", r.End, r.Duration, c)
 		}
 		for i, says := range []string{"no answer within 5s", "no answer within 4.75s"} {
+			says += "; see whether the host is up and whether a firewall drops packets, or allow an attempt more time"
 			want := sched.Failure{Type: "timed_out", Text: says, Fault: sched.FaultTarget}
 			if a := &c.Attempts[i]; a.Failure != want || a.Outcome != sched.OutcomeTimedOut {
 				t.Errorf("attempt %d is %s with %+v, want %+v", a.Number, a.Outcome, a.Failure, want)

@@ -343,23 +343,26 @@ func TestTimeoutSaysWhichStage(t *testing.T) {
 		text   string
 		phase  sched.PhaseKind
 	}{
-		{"no TCP", nil, func(*peers) host { return silent }, "no answer within 300ms", sched.PhaseTCP},
-		{"no TLS", nil, stalling, "TCP is up, but the TLS handshake did not end within 300ms of the attempt's start", sched.PhaseTLS},
+		{"no TCP", nil, func(*peers) host { return silent }, "no answer within 300ms; see whether the host is up and whether a firewall drops packets, or allow an attempt more time", sched.PhaseTCP},
+		{
+			"no TLS", nil, stalling,
+			"TCP is up, but the TLS handshake did not end within 300ms of the attempt's start; see what keeps the peer busy, or allow an attempt more time", sched.PhaseTLS,
+		},
 		{
 			"no HTTP", func(c *Criterion) { c.HTTP = &HTTPCheck{} }, tlsAnd(mute),
-			"TCP is up, but the wait for the HTTP response did not end within 300ms of the attempt's start", sched.PhaseHTTP,
+			"TCP is up, but the wait for the HTTP response did not end within 300ms of the attempt's start; see what keeps the peer busy, or allow an attempt more time", sched.PhaseHTTP,
 		},
 		{
 			"no byte", func(c *Criterion) { c.FirstByte = true }, tlsAnd(mute),
-			"TCP is up, but the wait for the first byte did not end within 300ms of the attempt's start", sched.PhaseFirstByte,
+			"TCP is up, but the wait for the first byte did not end within 300ms of the attempt's start; see whether the peer speaks first at all, or allow an attempt more time", sched.PhaseFirstByte,
 		},
 		{
 			"HTTP without TLS", func(c *Criterion) { c.TLS, c.HTTP = nil, &HTTPCheck{} }, stalling,
-			"TCP is up, but the wait for the HTTP response did not end within 300ms of the attempt's start", sched.PhaseHTTP,
+			"TCP is up, but the wait for the HTTP response did not end within 300ms of the attempt's start; see what keeps the peer busy, or allow an attempt more time", sched.PhaseHTTP,
 		},
 		{
 			"no time left", nil, func(*peers) host { return talking(300*ms, stalls) },
-			"TCP was up only after 300ms, which left too little of 300ms for what comes after it", sched.PhaseTCP,
+			"TCP was up only after 300ms, which left too little of 300ms for what comes after it; allow an attempt more time", sched.PhaseTCP,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

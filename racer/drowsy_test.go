@@ -53,7 +53,7 @@ func (s drowsy) racerOf(n *network, rtt time.Duration) *Racer {
 func TestTooBusyToGoOn(t *testing.T) {
 	const (
 		host = "TCP was up in time, but this host was too busy to go on within 300ms of the attempt's start"
-		late = "TCP was up only after 150.1ms, which left too little of 300ms for what comes after it"
+		late = "TCP was up only after 150.1ms, which left too little of 300ms for what comes after it; allow an attempt more time"
 	)
 	for _, c := range []struct {
 		name         string
@@ -141,7 +141,7 @@ func TestHeldBackIsNotTooBusy(t *testing.T) {
 			n.checkClosed(t, nil)
 			fault, text := sched.FaultTarget, "the TLS handshake did not end"
 			if relied {
-				fault, text = sched.FaultUnknown, "the service information that must come first did not come within 300ms"
+				fault, text = sched.FaultUnknown, "the service information that must come first did not come within 300ms of the attempt's start; see whether the name server answers, or allow an attempt more time"
 			}
 			if f := e.fold(0)[0].Attempts[0].Failure; f.Fault != fault || !strings.Contains(f.Text, text) {
 				t.Errorf("relied on %t: it is %+v, want the fault of %s and %q", relied, f, fault, text)

@@ -338,7 +338,7 @@ func (e *engine) blame(ev *sched.Event) {
 	}
 	switch f.Errno {
 	case "ENETUNREACH":
-		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network"
+		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network; add a route, or ask from another host"
 	case "EHOSTUNREACH", "EACCES", "EINVAL": // a route that is unreachable, prohibit or blackhole
 		f.Fault, f.Text = sched.FaultHost, "a route of this host forbids it; `ip route get` shows which"
 	}

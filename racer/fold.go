@@ -153,6 +153,9 @@ func (a *Attempt) end(ev *sched.Event) {
 	a.Local, a.Noticed, a.Kernel = ev.Local, ev.Noticed, ev.Kernel
 }
 
+// moreTime is what can be done in any case about an attempt that used up its time.
+const moreTime = "allow an attempt more time"
+
 // silence is the failure of an attempt that used up its time, in the latest of its
 // phases. held: it was not to go on before there was service information.
 //
@@ -164,19 +167,27 @@ func silence(within time.Duration, a *Attempt, held bool) sched.Failure {
 	f := sched.Failure{Type: "timed_out", Fault: sched.FaultTarget}
 	switch n := len(phases); {
 	case n > 1 && phases[1].Start < end:
-		f.Text = fmt.Sprintf("TCP is up, but %s did not end within %v of the attempt's start", phases[n-1].Kind.Text(), within)
+		f.Text = fmt.Sprintf("TCP is up, but %s did not end within %v of the attempt's start; %s, or %s", phases[n-1].Kind.Text(), within, whyLate(phases[n-1].Kind), moreTime)
 	case a.Up == 0:
-		f.Text = fmt.Sprintf("no answer within %v", within)
+		f.Text = fmt.Sprintf("no answer within %v; see whether the host is up and whether a firewall drops packets, or %s", within, moreTime)
 	case held:
 		f.Fault = sched.FaultUnknown
-		f.Text = fmt.Sprintf("TCP is up, but the service information that must come first did not come within %v of the attempt's start", within)
+		f.Text = fmt.Sprintf("TCP is up, but the service information that must come first did not come within %v of the attempt's start; see whether the name server answers, or %s", within, moreTime)
 	case end-a.Up <= a.Kernel.RTT:
-		f.Text = fmt.Sprintf("TCP was up only after %v, which left too little of %v for what comes after it", (a.Up - a.Start).Round(100*time.Microsecond), within)
+		f.Text = fmt.Sprintf("TCP was up only after %v, which left too little of %v for what comes after it; %s", (a.Up - a.Start).Round(100*time.Microsecond), within, moreTime)
 	default:
 		f.Fault = sched.FaultHost
-		f.Text = fmt.Sprintf("TCP was up in time, but this host was too busy to go on within %v of the attempt's start; see what keeps its processors busy, or allow an attempt more time", within)
+		f.Text = fmt.Sprintf("TCP was up in time, but this host was too busy to go on within %v of the attempt's start; see what keeps its processors busy, or %s", within, moreTime)
 	}
 	return f
+}
+
+// whyLate says where to look when a peer did not end a stage in time.
+func whyLate(stage sched.PhaseKind) string {
+	if stage == sched.PhaseFirstByte {
+		return "see whether the peer speaks first at all"
+	}
+	return "see what keeps the peer busy"
 }
 
 // summary reads off the transcript what every result has.

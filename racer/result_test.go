@@ -64,7 +64,7 @@ func transcriptLines(entries []Entry) []string {
 func wantCandidates(t *testing.T, r *RaceResult) {
 	t.Helper()
 	refused := sched.Failure{
-		Type: "connection_refused", Errno: "ECONNREFUSED", Text: "nothing listens on this port", Fault: sched.FaultTarget,
+		Type: "connection_refused", Errno: "ECONNREFUSED", Text: "nothing listens on this port; start the service there, or ask another port", Fault: sched.FaultTarget,
 	}
 	want := []Candidate{
 		{

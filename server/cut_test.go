@@ -108,7 +108,7 @@ func TestCutOfBackups(t *testing.T) {
 
 // backedUp is a candidate with a label whose attempt and backup timed out.
 func backedUp(position int) *connracev1.Candidate {
-	silence := sched.Failure{Type: "timed_out", Text: "no answer within 5s", Fault: sched.FaultTarget}
+	silence := sched.Failure{Type: "timed_out", Text: "no answer within 5s; see whether the host is up and whether a firewall drops packets, or allow an attempt more time", Fault: sched.FaultTarget}
 	c := racer.Candidate{
 		Position: position,
 		Endpoint: netip.MustParseAddrPort("[2001:db8:1111:2222:3333:4444:5555:6666]:65535"),

@@ -24,8 +24,8 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	_, err := client.Check(patient(t), &healthpb.HealthCheckRequest{Service: "connrace.v1.Nothing"})
-	if got := status.Code(err); got != codes.NotFound {
-		t.Errorf("an unknown service is %v, want NOT_FOUND", err)
+	if s := status.Convert(err); s.Code() != codes.NotFound || len(s.Details()) > 0 { // as docs/reference.md says
+		t.Errorf("an unknown service is %v with %v, want NOT_FOUND without details", err, s.Details())
 	}
 }
 

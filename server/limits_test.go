@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -100,14 +101,21 @@ func unknownField(n int) []byte {
 	return protowire.AppendBytes(m, make([]byte, n-tag-length))
 }
 
+// A client that heeds the limit does not send it, in the words that docs/reference.md has.
 func TestOversizedMetadata(t *testing.T) {
 	t.Parallel()
 	d := serve(t, plain())
 	livesOn(t, d) // the limits of the server have arrived
 	ctx := metadata.AppendToOutgoingContext(patient(t), "much", strings.Repeat("a", 32<<10))
 	_, err := d.rpc.ResolveAndRank(ctx, &connracev1.ResolveAndRankRequest{Target: "127.0.0.1:80"})
-	if err == nil {
-		t.Error("metadata of 32 KiB is taken")
+	const says = "header list size to send violates the maximum size"
+	if s := status.Convert(err); s.Code() != codes.Internal || !strings.Contains(s.Message(), says) || len(s.Details()) > 0 {
+		t.Errorf("metadata of 32 KiB: %v with %v, want INTERNAL, %q and no details", err, s.Details(), says)
 	}
 	livesOn(t, d)
+	page, err := os.ReadFile("../docs/reference.md")
+	must(t, err)
+	if !strings.Contains(string(page), says) {
+		t.Errorf("docs/reference.md does not say %q", says)
+	}
 }

@@ -83,18 +83,30 @@ var ofNetwork = []syscall.Errno{
 	syscall.EACCES,
 }
 
-// Every errno has a name, a word and somebody to blame: this host for all but those
-// that the network can bring.
+// saysWhatToDo says whether a text has two halves: what it is; and what to do next.
+func saysWhatToDo(text string) bool {
+	what, next, _ := strings.Cut(text, "; ")
+	return what != "" && next != "" && !strings.HasSuffix(next, ".")
+}
+
+// Every errno has a name, a word, a text that says what to do next, and somebody to
+// blame: this host for all but those that the network can bring.
 func TestClassifyEveryErrno(t *testing.T) {
-	const lastErrno = 133 // EHWPOISON
+	const (
+		lastErrno = 133 // EHWPOISON
+		longest   = 112 // bytes: a line of a terminal, or little more
+	)
 	for errno := syscall.Errno(1); errno <= lastErrno; errno++ {
 		f := Classify(os.NewSyscallError("connect", errno))
 		if f.Type != other && !slices.Contains(words, f.Type) {
 			t.Errorf("the type of %v is %q", errno, f.Type)
 		}
 		gap := errno == 41 || errno == 58 // there is none of that number
-		if f.Text == "" || !gap && (len(f.Errno) < 3 || f.Errno[0] != 'E') {
+		if !gap && (len(f.Errno) < 3 || f.Errno[0] != 'E') {
 			t.Errorf("%d is %+v", int(errno), f)
+		}
+		if !saysWhatToDo(f.Text) {
+			t.Errorf("%s is explained with %q, want what it is; and what to do", f.Errno, f.Text)
 		}
 		if blamed := f.Fault == sched.FaultHost; blamed == slices.Contains(ofNetwork, errno) {
 			t.Errorf("%s is the fault of %s", f.Errno, f.Fault)
@@ -102,8 +114,8 @@ func TestClassifyEveryErrno(t *testing.T) {
 	}
 	names := make(map[string]bool)
 	for _, c := range classes {
-		if names[c.name] || c.text == "" {
-			t.Errorf("%s is there twice, or has no text", c.name)
+		if names[c.name] || len(c.text) > longest {
+			t.Errorf("%s is there twice, or is explained at length: %q", c.name, c.text)
 		}
 		names[c.name] = true
 	}
@@ -113,12 +125,13 @@ func TestClassifyEveryErrno(t *testing.T) {
 // nobody's that is known.
 func TestClassifyUnknown(t *testing.T) {
 	f := Classify(os.NewSyscallError("connect", syscall.ELOOP))
-	want := sched.Failure{Type: "_OTHER", Errno: "ELOOP", Text: "a call failed on this host: " + syscall.ELOOP.Error(), Fault: sched.FaultHost}
+	want := sched.Failure{Type: "_OTHER", Errno: "ELOOP", Fault: sched.FaultHost}
+	want.Text = "a call failed on this host: " + syscall.ELOOP.Error() + "; see its system log, or report this"
 	if f != want {
 		t.Errorf("ELOOP is %+v, want %+v", f, want)
 	}
 	for _, err := range []error{errors.New("out of luck"), context.DeadlineExceeded, errUnchecked} {
-		if f := Classify(err); f != (sched.Failure{Type: "_OTHER", Text: err.Error()}) {
+		if f := Classify(err); f != (sched.Failure{Type: "_OTHER", Text: err.Error() + "; please report this"}) {
 			t.Errorf("%q is %+v", err, f)
 		}
 	}

@@ -53,28 +53,34 @@ func icmpWord(kind, code uint8, words map[icmpKind]string) string {
 	return "other"
 }
 
-// icmpSentences say it in plain words.
-var icmpSentences = map[string]string{
-	"net_unreachable":      "it has no route to this network",
-	"host_unreachable":     "nobody answers at this address",
-	"prot_unreachable":     "TCP is not spoken there",
-	"port_unreachable":     "nothing listens on this port, or a firewall wants it to seem so",
-	"packet_too_big":       "the packet is too big for the next link",
-	"source_route_failed":  "the source route failed",
-	"net_unknown":          "it does not know this network",
-	"host_unknown":         "it does not know this host",
-	"source_isolated":      "this host is cut off",
-	"net_prohibited":       "a rule forbids this network",
-	"host_prohibited":      "a rule forbids this host",
-	"net_tos":              "it has no route to this network for this DSCP",
-	"host_tos":             "it has no route to this host for this DSCP",
-	"admin_prohibited":     "communication is administratively prohibited",
-	"precedence_violation": "this DSCP is not permitted",
-	"precedence_cutoff":    "the DSCP is below what this network takes",
-	"beyond_scope":         "the source address is not valid so far away",
-	"policy_fail":          "a rule forbids this source address",
-	"reject_route":         "the route to it says to reject",
-	"hop_limit_exceeded":   "the packet has gone in circles, or too far",
+// icmpSentence says it in plain words.
+type icmpSentence struct {
+	says string
+	next string // what the reader can do; "its" is of who says it
+}
+
+var icmpSentences = map[string]icmpSentence{
+	"net_unreachable":      {"it has no route to this network", "give it one, or check the address"},
+	"host_unreachable":     {"nobody answers at this address", findHost},
+	"prot_unreachable":     {"TCP is not spoken there", "check the address, and the firewall rules there"},
+	"port_unreachable":     {"nothing listens on this port, or a firewall wants it to seem so", "start the service there, or " + allowIt},
+	"packet_too_big":       {"the packet is too big for the next link", "check the MTU on the way"},
+	"source_route_failed":  {"the source route failed", "send without one"},
+	"net_unknown":          {"it does not know this network", "give it a route, or check the address"},
+	"host_unknown":         {"it does not know the target", findHost},
+	"source_isolated":      {"this host is cut off", "check the link of this host, and its routes"},
+	"net_prohibited":       {"a rule forbids this network", allowIt},
+	"host_prohibited":      {"a rule forbids the target", allowIt},
+	"net_tos":              {"it has no route to this network for this DSCP", "send with another one, or give it a route"},
+	"host_tos":             {"it has no route to the target for this DSCP", "send with another one, or give it a route"},
+	"admin_prohibited":     {"communication is administratively prohibited", allowIt},
+	"precedence_violation": {"this DSCP is not permitted", "send with another one"},
+	"precedence_cutoff":    {"the DSCP is below what this network takes", "send with a higher one"},
+	"beyond_scope":         {"the source address is not valid so far away", "leave from a global address"},
+	"policy_fail":          {"a rule forbids this source address", "leave from another address, or " + allowIt},
+	"reject_route":         {"the route to it says to reject", "change that route, or check the address"},
+	"hop_limit_exceeded":   {"the packet has gone in circles, or too far", "`traceroute` shows where"},
+	"other":                {"it cannot deliver the packet", "see its log, or what this type and code mean"},
 }
 
 // withICMP is a failure of a connect from one address to another, with what ICMP said
@@ -82,22 +88,18 @@ var icmpSentences = map[string]string{
 // the target's.
 func withICMP(f sched.Failure, icmp sched.ICMP, from, to netip.Addr) sched.Failure {
 	f.ICMP = icmp
-	who := "the router " + icmp.From.String()
+	who, sentence := "the router "+icmp.From.String(), icmpSentences[icmp.Word]
 	switch {
 	case icmp.From == from && icmp.Word == "host_unreachable": // a kernel tells itself so
-		f.Text = "the next hop on the way there did not answer this host (ARP or neighbour discovery)"
+		f.Text = "the next hop on the way there did not answer this host (ARP or neighbour discovery); see whether it is up"
 		return f
 	case icmp.From == from:
-		who, f.Fault = "a firewall of this host", sched.FaultHost
+		who, f.Fault, sentence.next = "a firewall of this host", sched.FaultHost, allowIt
 	case icmp.From == to:
 		who, f.Fault = "the target itself", sched.FaultTarget
 	default:
 		f.Fault = sched.FaultPath
 	}
-	sentence, ok := icmpSentences[icmp.Word]
-	if !ok {
-		sentence = "it cannot deliver the packet"
-	}
-	f.Text = fmt.Sprintf("%s says: %s (ICMP type %d code %d)", who, sentence, icmp.Type, icmp.Code)
+	f.Text = fmt.Sprintf("%s says: %s (ICMP type %d code %d); %s", who, sentence.says, icmp.Type, icmp.Code, sentence.next)
 	return f
 }

@@ -53,7 +53,7 @@ func TestICMPErrorsAreToldApart(t *testing.T) {
 func checkICMP(t *testing.T, state link.State, to netip.Addr, f sched.Failure) {
 	t.Helper()
 	if state == link.TCPReset {
-		if f.ICMP != (sched.ICMP{}) || f.Text != "nothing listens on this port" {
+		if f.ICMP != (sched.ICMP{}) || !strings.HasPrefix(f.Text, "nothing listens on this port; ") {
 			t.Errorf("a reset is %+v", f)
 		}
 		return
@@ -180,20 +180,41 @@ func TestICMPDoesNotBreakAConnection(t *testing.T) {
 	}
 }
 
-// Every word has a sentence, and a type and code without a word has one too.
+// Every word has a sentence that says what to do next, whoever says it, and a type and
+// code without a word has one too.
 func TestICMPWords(t *testing.T) {
-	from, to := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("198.51.100.1")
-	for _, words := range []map[icmpKind]string{icmpWords4, icmpWords6} {
+	router, to := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("198.51.100.1")
+	for _, words := range []map[icmpKind]string{icmpWords4, icmpWords6, {{9, 99}: "other"}} {
 		for kind, word := range words {
-			if icmpSentences[word] == "" {
-				t.Errorf("%s, %v, has no sentence", word, kind)
+			for _, by := range []netip.Addr{router, to, v4} {
+				icmp := sched.ICMP{From: by, Type: kind.kind, Code: kind.code, Word: icmpWord(kind.kind, kind.code, words)}
+				f := withICMP(classify(unix.EHOSTUNREACH), icmp, v4, to)
+				if f.ICMP.Word != word || icmpSentences[word].says == "" || !saysWhatToDo(f.Text) {
+					t.Errorf("%s, %v, of %s is explained with %q", word, kind, by, f.Text)
+				}
 			}
 		}
 	}
-	icmp := sched.ICMP{From: from, Type: 3, Code: 99, Word: icmpWord(3, 99, icmpWords4)}
-	want := "the router 203.0.113.1 says: it cannot deliver the packet (ICMP type 3 code 99)"
-	if f := withICMP(classify(unix.EHOSTUNREACH), icmp, v4, to); f.ICMP.Word != "other" || f.Text != want {
-		t.Errorf("it is %+v", f)
+}
+
+// Who says it decides on what can be done: a firewall of this host only forbids.
+func TestICMPSaysWhatToDo(t *testing.T) {
+	router, to := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("198.51.100.1")
+	for _, c := range []struct {
+		by         netip.Addr
+		kind, code uint8
+		want       string
+	}{
+		{router, 3, 99, "the router 203.0.113.1 says: it cannot deliver the packet (ICMP type 3 code 99); see its log, or what this type and code mean"},
+		{router, 3, 13, "the router 203.0.113.1 says: communication is administratively prohibited (ICMP type 3 code 13); allow it in its rules"},
+		{to, 3, 2, "the target itself says: TCP is not spoken there (ICMP type 3 code 2); check the address, and the firewall rules there"},
+		{v4, 3, 2, "a firewall of this host says: TCP is not spoken there (ICMP type 3 code 2); allow it in its rules"},
+		{v4, 3, 1, "the next hop on the way there did not answer this host (ARP or neighbour discovery); see whether it is up"},
+	} {
+		icmp := sched.ICMP{From: c.by, Type: c.kind, Code: c.code, Word: icmpWord(c.kind, c.code, icmpWords4)}
+		if f := withICMP(classify(unix.EHOSTUNREACH), icmp, v4, to); f.Text != c.want {
+			t.Errorf("it is %q, want %q", f.Text, c.want)
+		}
 	}
 }
 

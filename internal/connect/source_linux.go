@@ -53,7 +53,7 @@ func (s Source) leaveThrough(fd int) error {
 	case errors.Is(err, unix.EPERM):
 		return refusal(err, "interface %q may not be chosen; give this process CAP_NET_RAW", s.Interface)
 	}
-	return refusal(err, "interface %q cannot be chosen: %v", s.Interface, err)
+	return refusal(err, "interface %q cannot be chosen: %v; give another, or none", s.Interface, err)
 }
 
 // mark sets what packets carry: the mark for this host's routing, the DSCP for all.
@@ -63,7 +63,7 @@ func (s Source) mark(fd, family int) error {
 		if errors.Is(err, unix.EPERM) {
 			return refusal(err, "packets may not be marked; give this process CAP_NET_ADMIN, or CAP_NET_RAW from Linux 5.17 on")
 		} else if err != nil {
-			return refusal(err, "packets cannot be marked with %d: %v", s.Mark, err)
+			return refusal(err, "packets cannot be marked with %d: %v; give another mark, or none", s.Mark, err)
 		}
 	}
 	if s.DSCP > maxDSCP {
@@ -73,7 +73,7 @@ func (s Source) mark(fd, family int) error {
 		return nil
 	}
 	err := rawsock.DSCP(fd, family == 1, s.DSCP)
-	return refusal(err, "packets cannot have the DSCP %d: %v", s.DSCP, err)
+	return refusal(err, "packets cannot have the DSCP %d: %v; give another, or none", s.DSCP, err)
 }
 
 func (s Source) bind(fd, family int) error {
@@ -91,9 +91,9 @@ func (s Source) bind(fd, family int) error {
 	case errors.Is(err, unix.EADDRINUSE):
 		return refusal(err, "every port of %s is in use; give another address, or wait", addr)
 	case errors.Is(err, unix.EINVAL):
-		return refusal(err, "%s cannot be bound to; a link-local address needs its interface", addr)
+		return refusal(err, "%s cannot be bound to; a link-local address needs its interface (options.source.interface)", addr)
 	}
-	return refusal(err, "%s cannot be bound to: %v", addr, err)
+	return refusal(err, "%s cannot be bound to: %v; give another address, or none", addr, err)
 }
 
 func sockaddr(addr netip.Addr, family int) unix.Sockaddr {

@@ -141,7 +141,7 @@ func TestSourceNeedsACapability(t *testing.T) {
 	}()
 	<-done
 	f := r.until(t, 0, sched.Failed).Failure
-	if f.Errno != "EPERM" || f.Type != "access_denied" || f.Fault != sched.FaultHost || !strings.Contains(f.Text, "CAP_NET_ADMIN") {
+	if f.Errno != "EPERM" || f.Type != "access_denied" || f.Fault != sched.FaultHost || !strings.Contains(f.Text, "CAP_NET_ADMIN, or CAP_NET_RAW from Linux 5.17 on") {
 		t.Errorf("without it it is %+v", f)
 	}
 }

@@ -109,7 +109,7 @@ func (s *servers) failed(network, address string, err error) sched.Failure {
 	}
 	switch f.Errno {
 	case "ENETUNREACH":
-		f.Fault, f.Text = sched.FaultHost, "this host has no route to the name server "+address
+		f.Fault, f.Text = sched.FaultHost, "this host has no route to the name server "+address+"; add a route"+orAnother
 	case "EHOSTUNREACH", "EACCES":
 		f.Fault, f.Text = sched.FaultHost, "a route of this host forbids the name server "+address+"; `ip route get` shows which"
 	}
@@ -138,11 +138,11 @@ func negative(err error, asked string) Answer {
 	switch {
 	case otherFamily, dns != nil && dns.IsNotFound:
 		return Answer{Status: sched.NotFound, Failure: sched.Failure{
-			Type: "host_not_found", Text: "no such name, or it has no record of this type", Fault: sched.FaultTarget,
+			Type: "host_not_found", Text: "no such name, or it has no record of this type; if it should have one, check its spelling and its zone", Fault: sched.FaultTarget,
 		}}
 	case dns != nil && dns.IsTimeout:
 		return Answer{Status: sched.Broken, Failure: sched.Failure{
-			Type: "try_again", Text: "the name server did not answer in time", Fault: sched.FaultPath,
+			Type: "try_again", Text: nameServer(asked) + " did not answer in time; see whether it can be reached" + orAnother, Fault: sched.FaultPath,
 		}}
 	case dns != nil && dns.IsTemporary:
 		return Answer{Status: sched.Broken, Failure: sched.Failure{
@@ -154,15 +154,23 @@ func negative(err error, asked string) Answer {
 		}}
 	default:
 		return Answer{Status: sched.Broken, Failure: sched.Failure{
-			Type: "no_recovery", Text: err.Error(), Fault: sched.FaultPath,
+			Type: "no_recovery", Text: err.Error() + "; please report this", Fault: sched.FaultPath,
 		}}
 	}
 }
 
-// unanswered says which name server had no answer, and why.
+// unanswered says which name server had no answer, and why. Where a call failed Go puts
+// the call and its sockets before that.
 func unanswered(dns *net.DNSError, asked string) string {
-	if asked == "" {
-		return "the name server could not answer: " + dns.Err
+	why, next := dns.Err, "see what it logs"
+	if i := strings.LastIndex(why, ": "); i >= 0 {
+		why, next = why[i+2:], "see whether it runs"
 	}
-	return "the name server " + asked + " could not answer: " + dns.Err
+	return nameServer(asked) + " could not answer: " + why + "; " + next + orAnother
 }
+
+// orAnother is what can be done with every name server that does not answer.
+const orAnother = ", or ask another name server"
+
+// nameServer names one; asked may be "".
+func nameServer(asked string) string { return strings.TrimSpace("the name server " + asked) }

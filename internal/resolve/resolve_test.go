@@ -68,9 +68,15 @@ func wantAddrs(t *testing.T, got Answer, want []netip.Addr) {
 func wantFailure(t *testing.T, got Answer, status sched.Answer, kind string, fault sched.Fault) {
 	t.Helper()
 	f := got.Failure
-	if got.Status != status || f.Type != kind || f.Fault != fault || f.Text == "" || len(got.Addrs) > 0 {
-		t.Errorf("answer is %+v, want %s: %s, fault of %s", got, status, kind, fault)
+	if got.Status != status || f.Type != kind || f.Fault != fault || !saysWhatToDo(f.Text) || len(got.Addrs) > 0 {
+		t.Errorf("answer is %+v, want %s: %s, fault of %s, what it is; and what to do", got, status, kind, fault)
 	}
+}
+
+// saysWhatToDo says whether a text has two halves: what it is; and what to do next.
+func saysWhatToDo(text string) bool {
+	what, next, _ := strings.Cut(text, "; ")
+	return what != "" && next != ""
 }
 
 // Addresses that nothing tells apart come in the order of the answer, over either
@@ -173,7 +179,10 @@ func TestNobodyListens(t *testing.T) {
 	must(t, d.Close())
 	got := lookup(t, r, sched.A, "private.example.")
 	wantFailure(t, got, sched.Broken, "try_again", sched.FaultPath)
-	wantServer(t, got, d.Addr())
+	want := "the name server " + d.Addr().String() + " could not answer: connection refused; see whether it runs, or ask another name server"
+	if got.Failure.Text != want {
+		t.Errorf("it is %q, want %q", got.Failure.Text, want)
+	}
 }
 
 // What keeps this host from asking at all is its own trouble. Over UDP a connect sends
@@ -202,7 +211,7 @@ func TestUnableToAsk(t *testing.T) {
 		var s servers
 		s.reached.Store(c.reached)
 		f := s.failed(c.network, server, &net.OpError{Op: "dial", Net: c.network, Err: os.NewSyscallError("connect", c.errno)})
-		if f.Fault != c.fault || !strings.Contains(f.Text, c.says) {
+		if f.Fault != c.fault || !strings.Contains(f.Text, c.says) || !saysWhatToDo(f.Text) {
 			t.Errorf("%s, %v, another asked: %t: %+v, want %q, fault of %s", c.network, c.errno, c.reached, f, c.says, c.fault)
 		}
 	}

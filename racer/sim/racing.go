@@ -182,7 +182,7 @@ func (r *racing) start(attempt int, to netip.Addr) {
 func (r *racing) classify(to netip.Addr, err error) sched.Failure {
 	f := connect.Classify(err)
 	if source, _ := r.host.Source(to); f.Errno == "ENETUNREACH" && !source.IsValid() {
-		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network"
+		f.Fault, f.Text = sched.FaultHost, "this host has no route to this network; add a route, or ask from another host"
 	}
 	return f
 }
@@ -220,8 +220,8 @@ func negative(s sched.Answer) sched.Failure {
 	case sched.Positive:
 		return sched.Failure{}
 	case sched.NotFound:
-		return sched.Failure{Type: "host_not_found", Text: "no such name, or it has no record of this type", Fault: sched.FaultTarget}
+		return sched.Failure{Type: "host_not_found", Text: "no such name, or it has no record of this type; if it should have one, check its spelling and its zone", Fault: sched.FaultTarget}
 	default:
-		return sched.Failure{Type: "try_again", Text: "the name server did not answer in time, or could not", Fault: sched.FaultPath}
+		return sched.Failure{Type: "try_again", Text: "the name server did not answer in time, or could not; see whether it runs and can be reached", Fault: sched.FaultPath}
 	}
 }

@@ -173,8 +173,8 @@ func TestFailuresInWords(t *testing.T) {
 		}
 	}
 	want := map[string]sched.Fault{
-		"no route to this network":               sched.FaultPath,
-		"this host has no route to this network": sched.FaultHost,
+		"no route to this network; `traceroute` shows where the way ends":               sched.FaultPath,
+		"this host has no route to this network; add a route, or ask from another host": sched.FaultHost,
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("failures are %v, want %v", got, want)

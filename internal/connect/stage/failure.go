@@ -56,14 +56,14 @@ func broken(err error, when string) *sched.Failure {
 	}
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
-		return &sched.Failure{Type: other, Text: printable(err.Error(), maxText)}
+		return &sched.Failure{Type: other, Text: printable(err.Error(), maxText) + "; please report this"}
 	}
 	for _, b := range breakages {
 		if b.errno == errno {
 			return &sched.Failure{Type: b.typ, Errno: b.name, Fault: b.fault, Text: b.text + " " + when}
 		}
 	}
-	return &sched.Failure{Type: other, Errno: fmt.Sprintf("errno %d", int(errno)), Text: errno.Error()}
+	return &sched.Failure{Type: other, Errno: fmt.Sprintf("errno %d", int(errno)), Text: errno.Error() + "; please report this"}
 }
 
 // printable is what can be shown of a peer's words: valid UTF-8 of at most so many

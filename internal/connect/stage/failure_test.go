@@ -155,7 +155,7 @@ func httpFailures(t *testing.T, w *world) []failing {
 		{"wants a certificate, 1.3", script(t, func(c net.Conn) {
 			tls.Server(c, wants).Handshake()
 			hangUp(c)
-		}), secure, "tls_alert", "none is given", both},
+		}), secure, "tls_alert", "cannot be given here", both},
 	}
 }
 
@@ -290,7 +290,7 @@ func TestFailuresOfThisHostAndThePath(t *testing.T) {
 			t.Errorf("%v is %+v, want %+v", errno, got, want)
 		}
 	}
-	if f := broken(errors.New("odd\n"), ""); *f != (sched.Failure{Type: other, Text: "odd?"}) {
+	if f := broken(errors.New("odd\n"), ""); *f != (sched.Failure{Type: other, Text: "odd?; please report this"}) {
 		t.Errorf("it is %+v", f)
 	}
 }

@@ -36,7 +36,7 @@ func (r *run) check(ctx context.Context) (time.Duration, *sched.Failure) {
 	lent := &witness{Conn: said}
 	client, err := grpc.NewClient("passthrough:///peer", r.dialOptions(lent)...)
 	if err != nil {
-		return r.now(), &sched.Failure{Type: other, Fault: sched.FaultHost, Text: printable(err.Error(), maxText)}
+		return r.now(), &sched.Failure{Type: other, Fault: sched.FaultHost, Text: printable(err.Error(), maxText) + "; please report this"}
 	}
 	var header, trailer metadata.MD
 	answer, err := grpc_health_v1.NewHealthClient(client).Check(ctx,

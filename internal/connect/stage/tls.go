@@ -133,7 +133,7 @@ func alertFailure(alert string, offered []string) *sched.Failure {
 	case "certificate required", "bad certificate":
 		return &sched.Failure{
 			Type: "tls_alert", Fault: sched.FaultTarget,
-			Text: fmt.Sprintf("the peer ended TLS with the alert %q: it wants a certificate of its clients, and none is given here", alert),
+			Text: fmt.Sprintf("the peer ended TLS with the alert %q: it wants a certificate of its clients, which cannot be given here; ask it without TLS whether it listens", alert),
 		}
 	case "unrecognized name":
 		return &sched.Failure{

@@ -268,7 +268,7 @@ type SkipReason int32
 const (
 	// It was not skipped.
 	SkipReason_SKIP_REASON_UNSPECIFIED SkipReason = 0
-	// The daemon's destination policy forbids the address or the port.
+	// The daemon's destination policy forbids the address.
 	SkipReason_SKIP_REASON_DENIED_BY_POLICY SkipReason = 1
 	// selection.only_family excludes its family.
 	SkipReason_SKIP_REASON_FAMILY_EXCLUDED SkipReason = 2
@@ -1215,10 +1215,10 @@ func (x *TlsFacts) GetEarliestExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// CertificateFacts are what is known of a certificate. A probe of several rounds says all
-// of it the first time, and as long as a candidate's certificates stay the same only
-// valid_from_time, expire_time and sha256_fingerprint; likewise of what changes more than
-// 500 times.
+// CertificateFacts are what is known of a certificate. In later rounds of a probe
+// an attempt at a candidate whose certificates are still the same says only
+// valid_from_time, expire_time and sha256_fingerprint; so do all in a reply that has told
+// 1,000 chains whole.
 type CertificateFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its subject, by RFC 2253.
@@ -1578,7 +1578,7 @@ type Failure struct {
 	// The errno's name, such as "ECONNREFUSED". Empty when the operating system
 	// gave none.
 	Errno string `protobuf:"bytes,2,opt,name=errno,proto3" json:"errno,omitempty"`
-	// A sentence for a person.
+	// A sentence for a person: what it is and what to do next.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Whose trouble it is.
 	Fault Fault `protobuf:"varint,4,opt,name=fault,proto3,enum=connrace.v1.Fault" json:"fault,omitempty"`

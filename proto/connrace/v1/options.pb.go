@@ -743,11 +743,12 @@ type SourceOptions struct {
 	// Addresses of the daemon's host to connect from, one of each family at most.
 	// Candidates of a family that has none are skipped. Default: the system chooses.
 	BindAddresses []string `protobuf:"bytes,1,rep,name=bind_addresses,json=bindAddresses,proto3" json:"bind_addresses,omitempty"`
-	// The network interface that packets leave through, such as "eth1". The daemon may
-	// need the capability CAP_NET_RAW. At most 15 bytes. Default: any.
+	// The network interface that packets leave through, such as "eth1". Before Linux 5.7
+	// the daemon needs the capability CAP_NET_RAW. At most 15 bytes. Default: any.
 	Interface string `protobuf:"bytes,2,opt,name=interface,proto3" json:"interface,omitempty"`
 	// The mark of packets, for the daemon's routing policy and firewall (SO_MARK). The
-	// daemon needs the capability CAP_NET_ADMIN. Default: none.
+	// daemon needs the capability CAP_NET_ADMIN, or CAP_NET_RAW from Linux 5.17 on.
+	// Default: none.
 	Mark uint32 `protobuf:"varint,3,opt,name=mark,proto3" json:"mark,omitempty"`
 	// The Differentiated Services Code Point of packets (RFC 2474), which the daemon's
 	// routing policy may go by too; 0 to 63. Default: 0.

@@ -682,7 +682,7 @@ type WatchProbeRequest struct {
 	// How attempts are started and bounded.
 	Options *ProbeOptions `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
 	// From the start of one round to the start of the next; a round that takes
-	// longer delays the next one. Default 1 s; 10 ms to 1 h.
+	// longer, or is put off, delays the next one. Default 1 s; 10 ms to 1 h.
 	Interval *durationpb.Duration `protobuf:"bytes,5,opt,name=interval,proto3" json:"interval,omitempty"`
 	// Adds run.transcript to every message.
 	IncludeTranscript bool `protobuf:"varint,6,opt,name=include_transcript,json=includeTranscript,proto3" json:"include_transcript,omitempty"`

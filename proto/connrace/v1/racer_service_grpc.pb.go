@@ -37,8 +37,9 @@ const (
 // names the fields that are wrong (google.rpc.BadRequest). FAILED_PRECONDITION
 // comes only to those who ask for it with a fail_unless switch. The service
 // never answers UNAVAILABLE for a target, because clients retry that by
-// themselves. Every error of the daemon carries a google.rpc.ErrorInfo of domain
-// "connrace.v1"; one without it is gRPC's own, of a call the daemon has not seen.
+// themselves. Every error of this service carries a google.rpc.ErrorInfo of domain
+// "connrace.v1"; one without it is gRPC's own, made before the daemon saw the call or on
+// the client's side.
 //
 // Deadlines. An answer beats a deadline: when the caller's deadline is near, the
 // reply leaves with what is known, a tenth of the time left before it (5 ms at
@@ -57,7 +58,9 @@ type RacerServiceClient interface {
 	// because another was faster.
 	Probe(ctx context.Context, in *ProbeRequest, opts ...grpc.CallOption) (*ProbeResponse, error)
 	// WatchProbe resolves and probes again and again until the caller leaves, and
-	// sends one message a round.
+	// sends one message a round. A round for which the daemon has no room is put off
+	// until it has, with a warning in its message; only the first one is refused then,
+	// with RESOURCE_EXHAUSTED.
 	WatchProbe(ctx context.Context, in *WatchProbeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchProbeResponse], error)
 }
 
@@ -130,8 +133,9 @@ type RacerService_WatchProbeClient = grpc.ServerStreamingClient[WatchProbeRespon
 // names the fields that are wrong (google.rpc.BadRequest). FAILED_PRECONDITION
 // comes only to those who ask for it with a fail_unless switch. The service
 // never answers UNAVAILABLE for a target, because clients retry that by
-// themselves. Every error of the daemon carries a google.rpc.ErrorInfo of domain
-// "connrace.v1"; one without it is gRPC's own, of a call the daemon has not seen.
+// themselves. Every error of this service carries a google.rpc.ErrorInfo of domain
+// "connrace.v1"; one without it is gRPC's own, made before the daemon saw the call or on
+// the client's side.
 //
 // Deadlines. An answer beats a deadline: when the caller's deadline is near, the
 // reply leaves with what is known, a tenth of the time left before it (5 ms at
@@ -150,7 +154,9 @@ type RacerServiceServer interface {
 	// because another was faster.
 	Probe(context.Context, *ProbeRequest) (*ProbeResponse, error)
 	// WatchProbe resolves and probes again and again until the caller leaves, and
-	// sends one message a round.
+	// sends one message a round. A round for which the daemon has no room is put off
+	// until it has, with a warning in its message; only the first one is refused then,
+	// with RESOURCE_EXHAUSTED.
 	WatchProbe(*WatchProbeRequest, grpc.ServerStreamingServer[WatchProbeResponse]) error
 	mustEmbedUnimplementedRacerServiceServer()
 }
