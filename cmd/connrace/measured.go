@@ -24,7 +24,8 @@ func printProbe(w io.Writer, r *pb.ProbeResponse, target string, s style) {
 	p.printFamilies(r.GetReport().GetFamilies())
 	p.note("verdict", verdict.text+": "+printable(r.GetReport().GetVerdictExplanation()), verdict.color)
 	p.stageFacts(r.GetRun().GetStartTime().AsTime(), probedCandidates(r.GetReport()))
-	p.troubles(r.GetRun(), probedCandidates(r.GetReport()))
+	candidates := probedCandidates(r.GetReport())
+	p.troubles(r.GetRun(), candidates, failuresOf(candidates))
 	p.transcript(r.GetRun())
 	p.writeTo(w)
 }

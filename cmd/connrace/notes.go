@@ -16,7 +16,7 @@ func (p *page) raceNotes(r *pb.RaceResponse) {
 	p.note("shared", sharingWords(r.GetSharing()), plain)
 	p.delayNotes(r.GetOptions(), attemptDelays(r.GetCandidates()))
 	p.stageFacts(r.GetRun().GetStartTime().AsTime(), r.GetCandidates())
-	p.troubles(r.GetRun(), r.GetCandidates())
+	p.troubles(r.GetRun(), r.GetCandidates(), failuresOf(r.GetCandidates()))
 }
 
 // costWords say what a race cost. With a criterion a connection is not enough: what is
@@ -39,9 +39,9 @@ func costWords(c *pb.Cost, criterion *pb.SuccessCriterion) string {
 
 // troubles are the sentences the tables have no room for: what the kernel knows, this
 // host's own failures, questions that could not be answered, and warnings.
-func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate) {
+func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate, failure func(*pb.Attempt) string) {
 	p.deferralNotes(candidates)
-	p.spread("failed", candidates, stageFailure, yellow)
+	p.spread("failed", candidates, failure, yellow)
 	p.kernelNotes(candidates)
 	for _, sentence := range hostTroubles(candidates) {
 		p.note("this host", sentence, yellow)
@@ -54,6 +54,26 @@ func (p *page) troubles(run *pb.Run, candidates []*pb.Candidate) {
 	for _, w := range run.GetWarnings() {
 		p.note("warning", flagOf(w.GetField())+": "+printable(inFlags(w.GetMessage())), yellow)
 	}
+}
+
+// failuresOf are the words for failures: where nothing connected, what to do about each.
+func failuresOf(candidates []*pb.Candidate) func(*pb.Attempt) string {
+	if slices.ContainsFunc(candidates, connected) {
+		return stageFailureWords
+	}
+	return failureWords
+}
+
+// connected says that an attempt at the candidate has.
+func connected(c *pb.Candidate) bool {
+	return slices.ContainsFunc(c.GetAttempts(), func(a *pb.Attempt) bool {
+		switch a.GetOutcome() {
+		case pb.Outcome_OUTCOME_WON, pb.Outcome_OUTCOME_CONNECTED, pb.Outcome_OUTCOME_CONNECTED_LATE:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // hostTroubles are the distinct failures that say nothing about the target, each

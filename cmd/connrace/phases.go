@@ -229,12 +229,22 @@ func healthWords(a *pb.Attempt) string {
 	return printable(a.GetHealthStatus())
 }
 
-// stageFailure is why an attempt failed after TCP was up, or what the network said of
-// it before. Of all else a table has the word, or it is this host's trouble.
-func stageFailure(a *pb.Attempt) string {
-	f := a.GetFailure()
-	if f.GetFault() == pb.Fault_FAULT_HOST || len(a.GetPhases()) < 2 && f.GetIcmp() == nil {
+// failureWords are why an attempt failed, unless that is this host's trouble. Of the
+// silence of an address its first attempt tells.
+func failureWords(a *pb.Attempt) string {
+	silent := len(a.GetPhases()) < 2 && a.GetOutcome() == pb.Outcome_OUTCOME_TIMED_OUT
+	if a.GetFailure().GetFault() == pb.Fault_FAULT_HOST || silent && a.GetTrigger() == pb.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP {
 		return ""
 	}
-	return printable(f.GetMessage())
+	return printable(a.GetFailure().GetMessage())
+}
+
+// stageFailureWords are those of an attempt that failed after TCP was up, or of which the
+// network said something. Of all else a table has the word, and where something connected
+// that is enough.
+func stageFailureWords(a *pb.Attempt) string {
+	if len(a.GetPhases()) < 2 && a.GetFailure().GetIcmp() == nil {
+		return ""
+	}
+	return failureWords(a)
 }

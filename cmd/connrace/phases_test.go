@@ -116,3 +116,40 @@ func TestSpread(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
+
+// What to do is said of each attempt that failed by no fault of this host, and of the
+// silence of an address once; where something connected a table has the word for it.
+func TestFailureWords(t *testing.T) {
+	const text = "no answer; see whether it is up"
+	tcp, tls := &pb.Phase{Kind: pb.PhaseKind_PHASE_KIND_TCP_CONNECT}, &pb.Phase{Kind: pb.PhaseKind_PHASE_KIND_TLS_HANDSHAKE}
+	silent := func(phases ...*pb.Phase) *pb.Attempt {
+		return &pb.Attempt{Outcome: pb.Outcome_OUTCOME_TIMED_OUT, Phases: phases, Failure: &pb.Failure{Message: text, Fault: pb.Fault_FAULT_TARGET}}
+	}
+	again := func(a *pb.Attempt) *pb.Attempt {
+		a.Trigger = pb.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP
+		return a
+	}
+	host := silent(tcp)
+	host.Failure.Fault = pb.Fault_FAULT_HOST
+	told := silent(tcp)
+	told.Failure.Icmp = new(pb.IcmpFacts)
+	refused := again(silent(tcp))
+	refused.Outcome = pb.Outcome_OUTCOME_FAILED
+	for name, c := range map[string]struct {
+		attempt  *pb.Attempt
+		all, few string // where nothing connected, and where something did
+	}{
+		"silent":                   {silent(tcp), text, ""},
+		"its backup":               {again(silent(tcp)), "", ""},
+		"a backup in a stage":      {again(silent(tcp, tls)), text, text},
+		"a backup that is refused": {refused, text, ""},
+		"in a stage":               {silent(tcp, tls), text, text},
+		"told by the network":      {told, text, text},
+		"this host":                {host, "", ""},
+		"nothing wrong":            {&pb.Attempt{Outcome: pb.Outcome_OUTCOME_WON}, "", ""},
+	} {
+		if all, few := failureWords(c.attempt), stageFailureWords(c.attempt); all != c.all || few != c.few {
+			t.Errorf("%s: %q and %q, want %q and %q", name, all, few, c.all, c.few)
+		}
+	}
+}

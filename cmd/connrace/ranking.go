@@ -20,7 +20,7 @@ func printRank(w io.Writer, r *pb.ResolveAndRankResponse, target string, s style
 	}
 	p.blank()
 	p.rankNotes(r)
-	p.troubles(r.GetRun(), r.GetCandidates())
+	p.troubles(r.GetRun(), r.GetCandidates(), stageFailureWords)
 	p.transcript(r.GetRun())
 	p.writeTo(w)
 }

@@ -27,7 +27,7 @@ func printWatchRound(w io.Writer, r *pb.WatchProbeResponse, target string, s sty
 	if r.GetRound() == 1 {
 		p.stageFacts(r.GetRun().GetStartTime().AsTime(), probedCandidates(r.GetReport()))
 	}
-	p.troubles(r.GetRun(), probedCandidates(r.GetReport()))
+	p.troubles(r.GetRun(), probedCandidates(r.GetReport()), stageFailureWords)
 	p.transcript(r.GetRun())
 	p.writeTo(w)
 }
