@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/connrace/connrace/internal/admit"
 	"github.com/connrace/connrace/racer/sched"
 )
 
@@ -140,7 +141,7 @@ func (r *Racer) watchRound(ctx context.Context, req ProbeRequest, number int) (*
 		return r.probe(ctx, p, v, &req, number)
 	}
 	due := time.Now()
-	v, crowd, err := r.reenter(ctx, p.caller)
+	v, crowd, err := r.reenter(ctx, p.caller, req.Interval)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +154,15 @@ func (r *Racer) watchRound(ctx context.Context, req ProbeRequest, number int) (*
 // reenter is enter for somebody who has been in before, and is not sent away because it
 // has become crowded: it comes back until there is room, or ctx ends. Crowd is what it
 // was told last when there was none; nil: there was room at once.
-func (r *Racer) reenter(ctx context.Context, caller string) (v *visit, crowd *OverloadedError, err error) {
+func (r *Racer) reenter(ctx context.Context, caller string, interval time.Duration) (v *visit, crowd *OverloadedError, err error) {
 	for {
 		v, err := r.enter(caller)
 		full, ok := errors.AsType[*OverloadedError](err)
 		if !ok {
 			return v, crowd, err
 		}
-		if crowd = full; !wait(ctx, crowd.RetryAfter) {
+		crowd = full
+		if nap := min(crowd.RetryAfter, max(interval, admit.MinRetryAfter)); !wait(ctx, nap) {
 			return nil, nil, context.Cause(ctx)
 		}
 	}
