@@ -87,8 +87,10 @@ func checkServer(at string) error {
 	scheme, rest, _ := strings.Cut(at, ":")
 	known := rest != "" && resolver.Get(strings.ToLower(scheme)) != nil
 	switch path, unix := strings.CutPrefix(at, unixPrefix); {
-	case unix && (path == "" || strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///")): // as a URL it has a host at most
+	case unix && (path == "" || path == "//"):
 		return fmt.Errorf("%s has no path; write it as in unix:/run/connrace.sock", at)
+	case unix && strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///"): // what a URL has there is a host
+		return fmt.Errorf("%s has a host before its path; write it as in unix:/run/connrace.sock", at)
 	case at == "", known:
 		return nil
 	case strings.Contains(at, "://"):

@@ -86,7 +86,7 @@ func hostTroubles(candidates []*pb.Candidate) []string {
 			if f.GetFault() != pb.Fault_FAULT_HOST {
 				continue
 			}
-			sentence := strings.TrimSpace(failureWord(f.GetErrorType(), f.GetErrno()) + ": " + printable(f.GetMessage()))
+			sentence := strings.TrimSpace(failureWord(f.GetErrorType(), f.GetErrno()) + ": " + printable(inFlags(f.GetMessage())))
 			if !slices.Contains(sentences, sentence) {
 				sentences = append(sentences, sentence)
 			}

@@ -236,7 +236,7 @@ func failureWords(a *pb.Attempt) string {
 	if a.GetFailure().GetFault() == pb.Fault_FAULT_HOST || silent && a.GetTrigger() == pb.AttemptTrigger_ATTEMPT_TRIGGER_BACKUP {
 		return ""
 	}
-	return printable(a.GetFailure().GetMessage())
+	return printable(inFlags(a.GetFailure().GetMessage()))
 }
 
 // stageFailureWords are those of an attempt that failed after TCP was up, or of which the
