@@ -171,8 +171,16 @@ func hasLeft(errno unix.Errno) bool {
 // about that, and not about the way to the target.
 func (a *raw) unsent(errno unix.Errno) sched.Failure {
 	f := classify(errno)
-	if a.race.Source != (Source{}) {
-		f.Fault = sched.FaultHost
+	if a.race.Source == (Source{}) {
+		return f
+	}
+	f.Fault = sched.FaultHost
+	switch errno {
+	case unix.ENETUNREACH:
+		f.Text = "this host has no route from the source that was asked for; add one, or give another source"
+	case unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL: // a route that is unreachable, prohibit or blackhole
+		f.Text = "a route of this host forbids it from the source that was asked for; `ip route get` shows which"
+	default:
 		f.Text = "from the source that was asked for: " + f.Text
 	}
 	return f

@@ -249,3 +249,24 @@ func TestSocketsKnowTheRange(t *testing.T) {
 		t.Errorf("the socket's range is %#x", got)
 	}
 }
+
+// Where this host lets nothing out from the source that was asked for, that is about the
+// two of them: neither a router nor a firewall on the path has said anything.
+func TestNothingLeavesFromTheSource(t *testing.T) {
+	bound := &raw{race: Race{Source: Source{IPv4: v4}}}
+	for errno, says := range map[unix.Errno]string{
+		unix.ENETUNREACH:  "this host has no route from the source",
+		unix.EHOSTUNREACH: "a route of this host forbids it from the source",
+		unix.EACCES:       "a route of this host forbids it from the source",
+		unix.EINVAL:       "a route of this host forbids it from the source",
+		unix.EADDRINUSE:   "from the source that was asked for: ",
+	} {
+		f := bound.unsent(errno)
+		if f.Fault != sched.FaultHost || !strings.HasPrefix(f.Text, says) || strings.Contains(f.Text, "traceroute") || strings.Contains(f.Text, "firewall") {
+			t.Errorf("%s: %+v", f.Errno, f)
+		}
+		if plain := new(raw).unsent(errno); plain != classify(errno) {
+			t.Errorf("without a source it is %+v", plain)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (s *servers) dial(ctx context.Context, network, address string) (net.Conn, 
 	s.reached.Store(true)
 	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	if udp, ok := conn.(*net.UDPConn); ok {
-		return announced{udp, s.sent}, nil
+		return announced{udp, s, network, address}, nil
 	}
 	return conn, nil
 }
@@ -104,27 +104,37 @@ func (s *servers) dial(ctx context.Context, network, address string) (net.Conn, 
 // why there is no answer.
 func (s *servers) failed(network, address string, err error) sched.Failure {
 	f := connect.Classify(err)
-	if !strings.HasPrefix(network, "udp") || s.reached.Load() {
-		return f
-	}
-	switch f.Errno {
-	case "ENETUNREACH":
+	asked := !strings.HasPrefix(network, "udp") || s.reached.Load()
+	switch {
+	case f.Errno == "ENETUNREACH" && !asked:
 		f.Fault, f.Text = sched.FaultHost, "this host has no route to the name server "+address+"; add a route"+orAnother
-	case "EHOSTUNREACH", "EACCES":
+	case (f.Errno == "EHOSTUNREACH" || f.Errno == "EACCES") && !asked:
 		f.Fault, f.Text = sched.FaultHost, "a route of this host forbids the name server "+address+"; `ip route get` shows which"
+	case f.Errno == "EAFNOSUPPORT":
+		f.Text = "this host does not speak the family of the name server " + address + "; enable it here" + orAnother
+	case f.Fault == sched.FaultHost:
+		f.Text = "the name server " + address + " cannot be asked: " + f.Text
 	}
 	return f
 }
 
-// announced says when something has been written.
+// announced says when a query has left, or why this host did not let it.
 type announced struct {
 	*net.UDPConn
-	sent func()
+	servers          *servers
+	network, address string
 }
 
 func (a announced) Write(b []byte) (int, error) {
-	defer a.sent()
-	return a.UDPConn.Write(b)
+	n, err := a.UDPConn.Write(b)
+	if err != nil {
+		failure := a.servers.failed(a.network, a.address, err)
+		a.servers.unable.Store(&failure)
+		return n, err
+	}
+	a.servers.unable.Store(nil)
+	a.servers.sent()
+	return n, nil
 }
 
 // negative puts an error into OpenTelemetry's words for lookups. Go reports a

@@ -203,7 +203,9 @@ func TestUnableToAsk(t *testing.T) {
 		{"udp", syscall.EACCES, false, sched.FaultHost, "a route of this host forbids the name server 192.0.2.53:53"},
 		{"udp", syscall.EMFILE, false, sched.FaultHost, "out of file descriptors"},
 		{"udp", syscall.ENETUNREACH, true, sched.FaultPath, "no route to this network"},
-		{"udp", syscall.EMFILE, true, sched.FaultHost, "out of file descriptors"},
+		{"udp", syscall.EMFILE, true, sched.FaultHost, "the name server 192.0.2.53:53 cannot be asked: this process is out of file descriptors"},
+		{"udp", syscall.EPERM, true, sched.FaultHost, "cannot be asked: forbidden by a firewall of this host"},
+		{"udp", syscall.EAFNOSUPPORT, false, sched.FaultHost, "family of the name server 192.0.2.53:53; enable it here, or ask another name server"},
 		{"tcp", syscall.ENETUNREACH, false, sched.FaultPath, "no route to this network"},
 		{"tcp", syscall.ECONNREFUSED, false, sched.FaultTarget, "nothing listens"},
 		{"tcp", syscall.EMFILE, false, sched.FaultHost, "out of file descriptors"},
@@ -214,6 +216,26 @@ func TestUnableToAsk(t *testing.T) {
 		if f.Fault != c.fault || !strings.Contains(f.Text, c.says) || !saysWhatToDo(f.Text) {
 			t.Errorf("%s, %v, another asked: %t: %+v, want %q, fault of %s", c.network, c.errno, c.reached, f, c.says, c.fault)
 		}
+	}
+}
+
+// A query that this host does not let out has not been asked, and says why; one that
+// leaves after it has, and is all there is to say.
+func TestQueriesThatDoNotLeave(t *testing.T) {
+	d, _ := startDNS(t, "127.0.0.1:0")
+	asked := 0
+	s := servers{sent: func() { asked++ }}
+	closed, err := s.dial(t.Context(), "udp", d.Addr().String())
+	must(t, err)
+	must(t, closed.Close())
+	if _, err := closed.Write([]byte("query")); err == nil || asked != 0 || s.unable.Load() == nil {
+		t.Errorf("%v, asked %d times, unable: %+v", err, asked, s.unable.Load())
+	}
+	open, err := s.dial(t.Context(), "udp", d.Addr().String())
+	must(t, err)
+	defer func() { _ = open.Close() }()
+	if _, err := open.Write([]byte("query")); err != nil || asked != 1 || s.unable.Load() != nil {
+		t.Errorf("%v, asked %d times, unable: %+v", err, asked, s.unable.Load())
 	}
 }
 

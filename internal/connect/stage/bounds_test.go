@@ -111,7 +111,7 @@ func TestBoundsOfWhatIsShown(t *testing.T) {
 		most int
 	}{
 		"an error": {func(n int) string {
-			return strings.TrimSuffix(broken(errors.New(strings.Repeat("x", n)), "").Text, "; please report this")
+			return strings.TrimSuffix(broken(errors.New(strings.Repeat("x", n)), "", "").Text, "; please report this")
 		}, 200},
 		"a subject": {func(n int) string { return certificates(oneOf(certificateOf(n, 1, 1)))[0].Subject }, 512},
 		"an issuer": {func(n int) string { return certificates(oneOf(certificateOf(n, 1, 1)))[0].Issuer }, 512},

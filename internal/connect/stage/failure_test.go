@@ -284,13 +284,19 @@ func TestFailuresOfThisHostAndThePath(t *testing.T) {
 		syscall.EPIPE:        {Type: "connection_reset", Errno: "EPIPE", Fault: sched.FaultTarget},
 		syscall.EIO:          {Type: other, Errno: "errno 5"},
 	} {
-		got := *broken(&net.OpError{Op: "read", Err: errno}, "when")
+		got := *broken(&net.OpError{Op: "read", Err: errno}, "when", "next")
 		got.Text = ""
 		if got != want {
 			t.Errorf("%v is %+v, want %+v", errno, got, want)
 		}
 	}
-	if f := broken(errors.New("odd\n"), ""); *f != (sched.Failure{Type: other, Text: "odd?; please report this"}) {
+	for _, b := range breakages { // what is not the peer's doing is not mended at the peer
+		f := broken(&net.OpError{Op: "read", Err: b.errno}, "when", "ask the peer")
+		if at := b.fault == sched.FaultTarget && b.typ == "connection_reset"; strings.HasSuffix(f.Text, " when; ask the peer") != at || strings.HasSuffix(f.Text, "; ") {
+			t.Errorf("%s: %s", b.name, f.Text)
+		}
+	}
+	if f := broken(errors.New("odd\n"), "", ""); *f != (sched.Failure{Type: other, Text: "odd?; please report this"}) {
 		t.Errorf("it is %+v", f)
 	}
 }

@@ -117,7 +117,7 @@ func (h *Health) judge(state grpc_health_v1.HealthCheckResponse_ServingStatus) *
 func (h *Health) failure(s *status.Status, spoken bool, broke error) *sched.Failure {
 	switch {
 	case broke != nil && (!spoken || s.Code() == codes.Unavailable):
-		return broken(broke, "before it had answered the health check; see whether it speaks gRPC on this port, with or without TLS")
+		return broken(broke, "before it had answered the health check", "see whether it speaks gRPC on this port, with or without TLS")
 	case !spoken:
 		what := ""
 		if !strings.Contains(s.Message(), errGone.Error()) { // that one is about us

@@ -19,9 +19,6 @@ const userAgent = "connrace"
 // included, in bytes.
 const maxHeader = 64 << 10
 
-// unanswered goes on after "the peer closed the connection".
-const unanswered = "before it had answered the HTTP request; see whether it speaks HTTP on this port, with or without TLS"
-
 // request sends the request and reads the head of the response; what follows is left
 // alone.
 func (r *run) request() (time.Duration, *sched.Failure) {
@@ -40,7 +37,7 @@ func (r *run) request() (time.Duration, *sched.Failure) {
 		r.stages.HTTP = &answer
 		return done, r.HTTP.judge(answer)
 	case broke != nil:
-		return done, broken(broke, unanswered)
+		return done, broken(broke, "before it had answered the HTTP request", "see whether it speaks HTTP on this port, with or without TLS")
 	case in.N <= 0:
 		return done, malformedHTTP(fmt.Sprintf("its header is longer than %d bytes", maxHeader))
 	default:
@@ -63,7 +60,7 @@ func (h *HTTP) judge(answer sched.HTTP) *sched.Failure {
 	}
 	return &sched.Failure{
 		Type: strconv.Itoa(answer.Status), Fault: sched.FaultTarget,
-		Text: fmt.Sprintf("the server answered %s %s with %s; success is %s", h.method(), printable(h.path(), maxText), status, allowed),
+		Text: fmt.Sprintf("the server answered %s %s with %s; success is %s: look at its log, or allow this status", h.method(), printable(h.path(), maxText), status, allowed),
 	}
 }
 

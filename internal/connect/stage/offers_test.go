@@ -60,13 +60,13 @@ func TestIsTCP(t *testing.T) {
 func TestEndsAreTheSame(t *testing.T) {
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
 		for _, err := range []error{end, fmt.Errorf("reading: %w", end)} {
-			want := sched.Failure{Type: "connection_closed", Fault: sched.FaultTarget, Text: "the peer closed the connection when"}
-			if got := broken(err, "when"); *got != want {
+			want := sched.Failure{Type: "connection_closed", Fault: sched.FaultTarget, Text: "the peer closed the connection when; next"}
+			if got := broken(err, "when", "next"); *got != want {
 				t.Errorf("%v is %+v", err, got)
 			}
 		}
 	}
-	if got := broken(errors.New("EOF"), "when"); got.Type != other {
+	if got := broken(errors.New("EOF"), "when", "next"); got.Type != other {
 		t.Errorf("what only reads like the end is %+v", got)
 	}
 }

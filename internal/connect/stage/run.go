@@ -92,7 +92,7 @@ func (r *run) firstByte() (time.Duration, *sched.Failure) {
 	_, err := r.conn.Read(make([]byte, 1))
 	done := r.now()
 	if err != nil {
-		return done, broken(err, "before it sent a byte; a protocol in which the client speaks first needs another criterion")
+		return done, broken(err, "before it sent a byte", "a protocol in which the client speaks first needs another criterion")
 	}
 	return done, nil
 }

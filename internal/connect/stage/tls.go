@@ -101,7 +101,7 @@ func handshakeFailure(err error, name string, offered []string) *sched.Failure {
 	case strings.HasPrefix(text, "tls: "), isLocalAlert(err):
 		return malformedTLS(err)
 	}
-	return broken(err, "in the TLS handshake; see whether it speaks TLS on this port and to this name")
+	return broken(err, "in the TLS handshake", "see whether it speaks TLS on this port and to this name")
 }
 
 // alertOf is what an alert of the peer is called; empty: err is none. crypto/tls has no
