@@ -15,6 +15,11 @@ GRPCURL := $(GO) tool -modfile=tools/grpcurl/go.mod grpcurl
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo yes)
 RACE := $(if $(HAVE_CC),-race)
 
+# Without the race detector tests wait more than they compute: two cores do three
+# packages at a time.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+AT_ONCE := $(if $(filter 1 2,$(CORES)),3,$(CORES))
+
 # A release is never broken; until there is one, the last commit is not either.
 RELEASED := $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 AGAINST := .git\#$(if $(RELEASED),tag=$(RELEASED),ref=HEAD)
@@ -46,7 +51,7 @@ test: proto-check lint ## Everything: contract, lint, all tests with the race de
 check: ## The quick loop: build, vet, all tests without the race detector
 	$(GO) build ./...
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(GO) test -p $(AT_ONCE) ./...
 
 .PHONY: generate
 generate: ## Write the generated Go code and the embedded descriptors anew

@@ -98,7 +98,7 @@ func TestLostSYNsOfAPendingAttempt(t *testing.T) {
 	w := newWorld(t)
 	must(t, w.SetPath(here4, link.Path{State: link.Blackhole}))
 	for _, share := range []bool{false, true} {
-		ctx, cancel := context.WithTimeout(t.Context(), 2000*ms) // the SYN is repeated after 1000, and a tick
+		ctx, cancel := context.WithTimeout(t.Context(), 1600*ms) // the SYN is repeated after 1000, and a tick
 		defer cancel()
 		r, err := w.racer.Race(ctx, RaceRequest{Target: at80Each(here4), Share: share, Options: Options{MaxBackups: new(0)}})
 		must(t, err)
