@@ -163,8 +163,19 @@ func TestWatchRefusesRounds(t *testing.T) {
 	wantProblem(t, fieldErrors(t, err), "interval", "is -1ns")
 }
 
-// crowd takes the only place in line, and goes on until its timeout. The room is one of
-// InFlight 1 and Waiting 1.
+// watched is what is watched beside a crowd.
+var watched = ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}
+
+// crowdable is a room with one place, and another one in line, and what is watched from it.
+func crowdable(t *testing.T) (*network, *Racer) {
+	t.Helper()
+	n := newNetwork(t)
+	n.limits = Limits{InFlight: 1, Waiting: 1}
+	n.host(watched.Target.Name, connects(20*ms))
+	return n, n.racer()
+}
+
+// crowd takes the only place in line of a crowdable room, and goes on until its timeout.
 func crowd(t *testing.T, n *network, r *Racer, timeout time.Duration) {
 	t.Helper()
 	req := RaceRequest{Target: n.everyHost(literals(3), silent), Caller: "crowd"}
@@ -179,15 +190,12 @@ func crowd(t *testing.T, n *network, r *Racer, timeout time.Duration) {
 // is room, says so, and those after it keep the interval.
 func TestWatchOutlivesACrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		n.limits = Limits{InFlight: 1, Waiting: 1}
-		n.host("198.51.100.1:443", connects(20*ms))
-		r := n.racer()
+		n, r := crowdable(t)
 		var others sync.WaitGroup
 		defer others.Wait()
 		var seen []string
 		began := time.Now()
-		err := r.Watch(t.Context(), ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}, func(round int64, result *ProbeResult) error {
+		err := r.Watch(t.Context(), watched, func(round int64, result *ProbeResult) error {
 			checkRounds(t, result, int(round))
 			seen = append(seen, fmt.Sprintf("%d at %v: %s %q", round, result.Start.Sub(began), result.End, result.Warnings))
 			switch round {
@@ -233,15 +241,12 @@ func TestWatchEndsWhileItsRoundIsPutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork(t)
-				n.limits = Limits{InFlight: 1, Waiting: 1}
-				n.host("198.51.100.1:443", connects(20*ms))
-				r := n.racer()
+				n, r := crowdable(t)
 				var others sync.WaitGroup
 				ctx, cancel := c.ends(t.Context())
 				defer cancel()
 				began, rounds := time.Now(), int64(0)
-				err := r.Watch(ctx, ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}, func(round int64, _ *ProbeResult) error {
+				err := r.Watch(ctx, watched, func(round int64, _ *ProbeResult) error {
 					if rounds = round; round == 2 {
 						others.Go(func() { crowd(t, n, r, 10*time.Second) })
 					}
@@ -262,15 +267,12 @@ func TestWatchEndsWhileItsRoundIsPutOff(t *testing.T) {
 // another daemon.
 func TestWatchIsRefusedInItsFirstRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		n.limits = Limits{InFlight: 1, Waiting: 1}
-		n.host("198.51.100.1:443", connects(20*ms))
-		r := n.racer()
+		n, r := crowdable(t)
 		var others sync.WaitGroup
 		others.Go(func() { crowd(t, n, r, 10*time.Second) })
 		time.Sleep(1 * ms)
 		began := time.Now()
-		err := r.Watch(t.Context(), ProbeRequest{Target: Target{Name: "198.51.100.1:443"}, Caller: "me"}, func(int64, *ProbeResult) error { return errEnough })
+		err := r.Watch(t.Context(), watched, func(int64, *ProbeResult) error { return errEnough })
 		if _, ok := errors.AsType[*OverloadedError](err); !ok || time.Since(began) != 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}

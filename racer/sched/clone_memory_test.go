@@ -12,23 +12,7 @@ import (
 // starts the same ones later all the same. In every other world it is the clone that is
 // left alone.
 func TestCloneGoesOnByItself(t *testing.T) {
-	eachWorld(func(w *world) {
-		e := w.engine(t, new(Race))
-		for range maxSteps {
-			at, _ := e.wake()
-			e.now = e.overslept(max(at, e.now))
-			clone := e.race.Clone()
-			if w.seed%2 == 0 {
-				e.race, clone = clone, e.race
-			}
-			halt(clone, goOn(clone, e.now))
-			if e.step() {
-				mustBeSame(t, w.name, &e.history, w.run(t, new(Race)))
-				return
-			}
-		}
-		e.fail("the race does not end")
-	})
+	besideClones(t, func(r *Race, now time.Duration) { halt(r, goOn(r, now)) })
 }
 
 // goOn lets a race do what is due at three more times, and returns the last of them. An

@@ -10,6 +10,13 @@ import (
 // is stopped and gives up all it has, and the other goes on as if there had never been
 // a clone. In every other world it is the clone that goes on.
 func TestCloneSharesNothing(t *testing.T) {
+	besideClones(t, halt)
+}
+
+// besideClones runs a race in each world, and before each step lets one of the two, a
+// clone or the race itself, go astray: the other one goes on as if it were alone.
+func besideClones(t *testing.T, astray func(r *Race, now time.Duration)) {
+	t.Helper()
 	eachWorld(func(w *world) {
 		e := w.engine(t, new(Race))
 		for range maxSteps {
@@ -19,7 +26,7 @@ func TestCloneSharesNothing(t *testing.T) {
 			if w.seed%2 == 0 {
 				e.race, clone = clone, e.race
 			}
-			halt(clone, e.now)
+			astray(clone, e.now)
 			if e.step() {
 				mustBeSame(t, w.name, &e.history, w.run(t, new(Race)))
 				return
